@@ -1,0 +1,59 @@
+"""Numbered system checks: a configuration that would mislead or endanger stops the start, with a hint.
+
+docs/checks.md lists them.
+"""
+
+from typing import Any
+
+from cryptography.fernet import Fernet
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, register
+from django.db import connections
+
+from keys import guards
+from keys.permissions import Catalogue, CatalogueError
+
+
+@register()
+def permission_catalogue(**kwargs: Any) -> list[CheckMessage]:
+    try:
+        Catalogue.load(settings.KEYS_PERMISSION_CATALOGUE)
+    except CatalogueError as error:
+        return [Error(str(error), hint="docs/permissions.md describes the catalogue.", id="keys.E001")]
+    return []
+
+
+@register(Tags.security)
+def encryption_keys(**kwargs: Any) -> list[CheckMessage]:
+    try:
+        usable = [Fernet(key) for key in settings.KEYS_ENCRYPTION_KEYS]
+    except ValueError:
+        usable = []
+    if usable:
+        return []
+    return [
+        Error(
+            "KEYS_ENCRYPTION_KEYS must hold one or more Fernet keys: 32 bytes in URL-safe base64.",
+            hint="Make one with: python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'",
+            id="keys.E002",
+        )
+    ]
+
+
+@register(Tags.database)
+def database_guards(databases: list[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """Runs where the databases are checked (`check --database default`, `serve`): are all triggers in place?"""
+    problems: list[CheckMessage] = []
+    for alias in databases or []:
+        connection = connections[alias]
+        if "keys_historyentry" not in connection.introspection.table_names():
+            continue
+        if missing := guards.expected(connection) - guards.installed(connection):
+            problems.append(
+                Error(
+                    f"The database {alias!r} lacks the triggers {', '.join(sorted(missing))}.",
+                    hint="Run `./manage.py migrate`, which installs them.",
+                    id="keys.E003",
+                )
+            )
+    return problems

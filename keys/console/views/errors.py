@@ -1,0 +1,41 @@
+"""Errors are pages too: each says what happened and what to do next, signed in or not."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    return _page(
+        request, 400, "That request cannot be understood", "The address or the form is damaged. Go back and try again."
+    )
+
+
+def permission_denied(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    return _page(request, 403, "You may not do that", "Ask an administrator of the platform.")
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    return _page(
+        request,
+        403,
+        "This page had been open for too long",
+        "For your safety nothing was changed. Go back, reload the page and try again.",
+    )
+
+
+def page_not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    return _page(
+        request, 404, "There is nothing at this address", "The link may be mistyped or cut short, or not meant for you."
+    )
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Rendered without the database or the user: either may be what broke."""
+    context: dict[str, Any] = {"request_id": request.META.get("REQUEST_ID", "")}
+    return render(None, "500.html", context, status=500)  # type: ignore[arg-type]
+
+
+def _page(request: HttpRequest, status: int, title: str, advice: str) -> HttpResponse:
+    return render(request, "error.html", {"status": status, "title": title, "advice": advice}, status=status)

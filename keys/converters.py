@@ -1,0 +1,31 @@
+"""Identifiers in addresses: an id that is malformed, or of another type, is an address that does not exist."""
+
+from uuid import UUID
+
+from keys.identifiers import API_KEY, MERCHANT, REQUEST, SUFFIX_PATTERN, decode, encode
+
+
+class IdConverter:
+    prefix: str
+    regex: str
+
+    def to_python(self, value: str) -> UUID:
+        return decode(self.prefix, value)
+
+    def to_url(self, value: UUID) -> str:
+        return encode(self.prefix, value)
+
+
+class MerchantIdConverter(IdConverter):
+    prefix = MERCHANT
+    regex = f"{MERCHANT}_{SUFFIX_PATTERN}"
+
+
+class ApiKeyIdConverter(IdConverter):
+    prefix = API_KEY
+    regex = f"{API_KEY}_{SUFFIX_PATTERN}"
+
+
+class RequestIdConverter(IdConverter):
+    prefix = REQUEST
+    regex = f"{REQUEST}_{SUFFIX_PATTERN}"

@@ -1,0 +1,118 @@
+"""Records of finished requests, into the database: rows, rollups and last use in one transaction."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.db.models import Q
+
+from keys.identifiers import new_id
+from keys.models import ApiKey, RequestLog, UsageHour, UsageMinute
+from keys.models.requestlog import CAUSES, METHOD_MAX, PATH_MAX, Usage
+from keys.outcomes import failure_cause
+
+COUNTS = ("succeeded", "failed", *CAUSES)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One finished request made with a known key. `path` has no query string; `duration_us` is in microseconds."""
+
+    key_id: UUID
+    merchant_id: UUID
+    at: datetime
+    method: str
+    path: str
+    status: int
+    outcome: str
+    duration_us: int
+    address: str | None = None
+    request_id: str = ""
+    id: UUID = field(default_factory=new_id)
+
+
+def ingest(records: Sequence[Record]) -> None:
+    """Add `records`: each is counted exactly once, or none at all when this raises."""
+    if not records:
+        return
+    with transaction.atomic():
+        RequestLog.objects.bulk_create([_row(record) for record in records], batch_size=5000)
+        add_usage(records)
+        _touch(records)
+
+
+def _row(record: Record) -> RequestLog:
+    return RequestLog(
+        id=record.id,
+        key_id=record.key_id,
+        merchant_id=record.merchant_id,
+        at=record.at,
+        method=printable(record.method)[:METHOD_MAX],
+        path=printable(record.path)[:PATH_MAX],
+        status=record.status,
+        outcome=record.outcome,
+        duration_us=record.duration_us,
+        address=record.address,
+        request_id=printable(record.request_id)[:64],
+    )
+
+
+def printable(text: str) -> str:
+    """`text` as a database can hold it and a page can show it: control characters and lone surrogates escaped."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def add_usage(records: Iterable[Record]) -> None:
+    """Add the counts of `records` to the rollups of their keys and merchant accounts."""
+    counts: dict[tuple[datetime, UUID], list[int]] = defaultdict(lambda: [0] * len(COUNTS))
+    for record in records:
+        minute = record.at.replace(second=0, microsecond=0)
+        cause = failure_cause(record.outcome, record.status)
+        for subject in (record.key_id, record.merchant_id):
+            count = counts[minute, subject]
+            count[0 if cause is None else 1] += 1
+            if cause is not None:
+                count[COUNTS.index(cause.value)] += 1
+    hours: dict[tuple[datetime, UUID], list[int]] = defaultdict(lambda: [0] * len(COUNTS))
+    for (minute, subject), count in counts.items():
+        hour = hours[minute.replace(minute=0), subject]
+        hours[minute.replace(minute=0), subject] = [a + b for a, b in zip(hour, count, strict=True)]
+    _upsert(UsageMinute, counts)
+    _upsert(UsageHour, hours)
+
+
+def _upsert(model: type[Usage], counts: dict[tuple[datetime, UUID], list[int]]) -> None:
+    """Add to the rows that exist, make those that do not. In one order always, so that two never wait for each other."""
+    table = connection.ops.quote_name(model._meta.db_table)
+    columns = ("subject_id", "at", *COUNTS)
+    adding = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in COUNTS)
+    place = f"({', '.join(['%s'] * len(columns))})"
+    subject_field, at_field = (model._meta.get_field(name) for name in ("subject_id", "at"))
+    rows = [
+        (subject_field.get_db_prep_save(subject, connection), at_field.get_db_prep_save(at, connection), *count)
+        for (at, subject), count in sorted(counts.items())
+    ]
+    with connection.cursor() as cursor:
+        for start in range(0, len(rows), 1000):
+            chunk = rows[start : start + 1000]
+            cursor.execute(
+                f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([place] * len(chunk))} "  # noqa: S608
+                f"ON CONFLICT (subject_id, at) DO UPDATE SET {adding}",
+                [value for row in chunk for value in row],
+            )
+
+
+def _touch(records: Iterable[Record]) -> None:
+    """Move each key's last use forward, never back, and write nothing else of the key."""
+    latest: dict[UUID, datetime] = {}
+    for record in records:
+        latest[record.key_id] = max(record.at, latest.get(record.key_id, record.at))
+    for key_id, at in sorted(latest.items()):
+        ApiKey.objects.filter(Q(last_used_at__lt=at) | Q(last_used_at=None), pk=key_id).update(last_used_at=at)
+
+

@@ -1,0 +1,61 @@
+"""Writing the history: who acts, and the row that commits with each change."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from keys.models import ApiKey, HistoryEntry, Merchant, User
+from keys.models.history import Action, ActorKind
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who takes a step, and from where. `name` is what the history shows, whatever becomes of the user."""
+
+    name: str
+    kind: ActorKind = ActorKind.PERSON
+    user: User | None = None
+    address: str | None = None
+    user_agent: str = ""
+    request_id: str = ""
+
+    @classmethod
+    def system(cls, name: str = "merchantadmin") -> "Actor":
+        return cls(name=name, kind=ActorKind.SYSTEM)
+
+    @classmethod
+    def command(cls, name: str) -> "Actor":
+        return cls(name=name, kind=ActorKind.COMMAND)
+
+
+def write(
+    action: Action,
+    *,
+    actor: Actor,
+    merchant: Merchant,
+    key: ApiKey | None = None,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+    reason: str = "",
+) -> HistoryEntry:
+    """Add one row. Call it inside the transaction of the change that it tells of."""
+    return HistoryEntry.objects.create(
+        action=action,
+        merchant=merchant,
+        key=key,
+        actor_kind=actor.kind,
+        actor_user=actor.user,
+        actor_name=actor.name[:160],
+        before=before or {},
+        after=after or {},
+        reason=reason[:500],
+        address=actor.address,
+        user_agent=actor.user_agent[:300],
+        request_id=actor.request_id[:64],
+    )
+
+
+def latest(*, key: ApiKey, action: Action | None = None) -> HistoryEntry | None:
+    """The newest row of `key`, of one kind where `action` is given."""
+    rows = HistoryEntry.objects.filter(key=key).order_by("-at", "-id")
+    return (rows.filter(action=action) if action else rows).first()

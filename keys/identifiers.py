@@ -1,0 +1,50 @@
+"""Type-prefixed identifiers: UUIDv7 in the database, TypeID everywhere else (`mch_01jd9v3k7r…`).
+
+Format: the TypeID specification 0.3, a lower-case prefix, an underscore, and the UUID in 26 characters of Crockford's
+base 32. UUIDv7 (RFC 9562) starts with 48 bits of milliseconds since 1970, so ids sort by time of creation.
+"""
+
+from datetime import datetime
+from uuid import UUID
+
+from typeid import TypeID
+from typeid.errors import TypeIDException
+from uuid_utils.compat import uuid7
+
+MERCHANT = "mch"
+API_KEY = "key"
+HISTORY = "hst"
+REQUEST = "req"
+
+SUFFIX_PATTERN = "[0-7][0-9a-hjkmnp-tv-z]{25}"
+
+
+class InvalidIdentifier(ValueError):
+    """The text is not an identifier of the type that was asked for."""
+
+
+def new_id(at: datetime | None = None) -> UUID:
+    """A fresh UUIDv7, for the moment `at` where rows are made for the past (demo data, imports)."""
+    if at is None:
+        return uuid7()
+    return uuid7(timestamp=int(at.timestamp()), nanos=at.microsecond * 1000)
+
+
+def first_id_at(at: datetime) -> UUID:
+    """The smallest UUIDv7 of the millisecond of `at`: bounds a range of ids by time."""
+    return UUID(int=(int(at.timestamp() * 1000) << 80) | (7 << 76) | (2 << 62))
+
+
+def encode(prefix: str, value: UUID) -> str:
+    return str(TypeID.from_uuid(value, prefix))
+
+
+def decode(prefix: str, text: str) -> UUID:
+    """The UUID behind `text`; raises InvalidIdentifier for another type or a malformed one."""
+    try:
+        identifier = TypeID.from_string(text)
+    except (TypeIDException, ValueError) as error:
+        raise InvalidIdentifier(f"{text[:60]!r} is not an identifier") from error
+    if identifier.prefix != prefix:
+        raise InvalidIdentifier(f"{text[:60]!r} is not a {prefix}_ identifier")
+    return UUID(str(identifier.uuid))

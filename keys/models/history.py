@@ -1,0 +1,65 @@
+"""The history: who did what to which merchant account or API key. Rows are only ever added."""
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+from keys.identifiers import new_id
+from keys.models.apikey import ApiKey
+from keys.models.merchant import Merchant
+
+
+class Action(models.TextChoices):
+    """Everything that history records."""
+
+    MERCHANT_CREATED = "merchant.created", "Merchant account created"
+    MERCHANT_UPDATED = "merchant.updated", "Merchant account changed"
+    MERCHANT_DISABLED = "merchant.disabled", "Merchant account disabled"
+    MERCHANT_ENABLED = "merchant.enabled", "Merchant account enabled"
+    KEY_CREATED = "key.created", "Created"
+    KEY_DUPLICATED = "key.duplicated", "Duplicated"
+    KEY_UPDATED = "key.updated", "Changed"
+    KEY_DISABLED = "key.disabled", "Disabled"
+    KEY_ENABLED = "key.enabled", "Enabled"
+    KEY_REVOKED = "key.revoked", "Revoked"
+    KEY_COPIED = "key.copied", "Key copied"
+
+
+class ActorKind(models.TextChoices):
+    PERSON = "person", "Person"
+    COMMAND = "command", "Command"
+    SYSTEM = "system", "System"
+
+
+class HistoryEntry(models.Model):
+    """One change or one copy of a secret, written in the transaction of the change itself."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    merchant = models.ForeignKey(Merchant, models.PROTECT, related_name="history", db_index=False)
+    key = models.ForeignKey(ApiKey, models.PROTECT, null=True, related_name="history", db_index=False)
+    at = models.DateTimeField(default=timezone.now)
+    action = models.CharField(max_length=24, choices=Action.choices)
+    actor_kind = models.CharField(max_length=8, choices=ActorKind.choices)
+    actor_user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    # The name at that moment: people are renamed and leave.
+    actor_name = models.CharField(max_length=160)
+    before = models.JSONField(default=dict)
+    after = models.JSONField(default=dict)
+    reason = models.CharField(max_length=500, blank=True)
+    address = models.GenericIPAddressField(null=True)
+    user_agent = models.CharField(max_length=300, blank=True)
+    request_id = models.CharField(max_length=64, blank=True)
+
+    class Meta:
+        verbose_name_plural = "history"
+        constraints = [
+            models.CheckConstraint(condition=models.Q(action__in=Action.values), name="history_action_is_known"),
+            models.CheckConstraint(condition=models.Q(actor_kind__in=ActorKind.values), name="history_actor_is_known"),
+        ]
+        indexes = [
+            models.Index(fields=["merchant", "-at", "-id"], name="history_by_merchant"),
+            models.Index(fields=["key", "-at", "-id"], name="history_by_key"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_action_display()} by {self.actor_name}"

@@ -1,0 +1,43 @@
+"""Encryption at rest: the only place where a key's plain text meets the database.
+
+Fernet (AES-128-CBC with HMAC-SHA-256), several keys at a time: KEYS_ENCRYPTION_KEYS lists them, the first encrypts, all
+decrypt. With KEYS_SECRET_POLICY=show_once nothing is stored at all.
+"""
+
+from functools import cache
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from django.conf import settings
+
+from keys.errors import SecretUnavailable
+from keys.keyformat import MalformedKey, PlaintextKey
+
+
+@cache
+def _fernet(keys: tuple[str, ...]) -> MultiFernet:
+    return MultiFernet([Fernet(key) for key in keys])
+
+
+def seal(secret: PlaintextKey) -> str | None:
+    """The ciphertext to store, or None where the policy is to store none."""
+    if settings.KEYS_SECRET_POLICY == "show_once":
+        return None
+    return _fernet(tuple(settings.KEYS_ENCRYPTION_KEYS)).encrypt(secret.reveal().encode()).decode()
+
+
+def unseal(ciphertext: str | None, *, digest: bytes) -> PlaintextKey:
+    """The key behind `ciphertext`; raises SecretUnavailable unless it is the one with this digest."""
+    if not ciphertext:
+        raise SecretUnavailable("This key's text is not stored.", "Duplicate it to get a new key.")
+    try:
+        secret = PlaintextKey(_fernet(tuple(settings.KEYS_ENCRYPTION_KEYS)).decrypt(ciphertext).decode())
+    except (InvalidToken, MalformedKey, UnicodeDecodeError) as error:
+        raise SecretUnavailable(
+            "This key's text cannot be decrypted.", "Check KEYS_ENCRYPTION_KEYS; the key itself still works."
+        ) from error
+    if secret.digest != digest:
+        raise SecretUnavailable(
+            "This key's stored text belongs to another key: it was changed in the database.",
+            "Disable this key and find out who changed it.",
+        )
+    return secret

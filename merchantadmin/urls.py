@@ -1,0 +1,22 @@
+"""Where everything is: the gateway under /v1/, the Django admin, sign-in, and the console at the root."""
+
+from django.contrib import admin
+from django.urls import include, path, register_converter
+
+from keys.converters import ApiKeyIdConverter, MerchantIdConverter, RequestIdConverter
+
+register_converter(MerchantIdConverter, "merchant_id")
+register_converter(ApiKeyIdConverter, "key_id")
+register_converter(RequestIdConverter, "request_id")
+
+urlpatterns = [
+    path("v1/", include("keys.gateway.urls")),
+    path("admin/", admin.site.urls),
+    path("accounts/", include("allauth.account.urls")),
+    path("", include("keys.console.urls")),
+]
+
+handler400 = "keys.console.views.errors.bad_request"
+handler403 = "keys.console.views.errors.permission_denied"
+handler404 = "keys.console.views.errors.page_not_found"
+handler500 = "keys.console.views.errors.server_error"
