@@ -1,10 +1,10 @@
 """Type-prefixed identifiers: UUIDv7 in the database, TypeID everywhere else (`mch_01jd9v3k7r…`).
 
-Format: the TypeID specification 0.3, a lower-case prefix, an underscore, and the UUID in 26 characters of Crockford's
-base 32. UUIDv7 (RFC 9562) starts with 48 bits of milliseconds since 1970, so ids sort by time of creation.
+Format: the TypeID specification 0.3, a lower-case prefix, an underscore, and the UUID in 26 characters of
+Crockford's base 32. UUIDv7 (RFC 9562) starts with 48 bits of milliseconds since 1970, so ids sort by time of creation.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from typeid import TypeID
@@ -16,6 +16,8 @@ API_KEY = "key"
 HISTORY = "hst"
 REQUEST = "req"
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 SUFFIX_PATTERN = "[0-7][0-9a-hjkmnp-tv-z]{25}"
 
 
@@ -25,14 +27,17 @@ class InvalidIdentifier(ValueError):
 
 def new_id(at: datetime | None = None) -> UUID:
     """A fresh UUIDv7, for the moment `at` where rows are made for the past (demo data, imports)."""
-    if at is None:
-        return uuid7()
-    return uuid7(timestamp=int(at.timestamp()), nanos=at.microsecond * 1000)
+    return uuid7() if at is None else uuid7(nanoseconds=_milliseconds(at) * 1_000_000)
 
 
 def first_id_at(at: datetime) -> UUID:
     """The smallest UUIDv7 of the millisecond of `at`: bounds a range of ids by time."""
-    return UUID(int=(int(at.timestamp() * 1000) << 80) | (7 << 76) | (2 << 62))
+    return UUID(int=(_milliseconds(at) << 80) | (7 << 76) | (2 << 62))
+
+
+def _milliseconds(at: datetime) -> int:
+    """Whole milliseconds since 1970, without the rounding of a floating-point timestamp."""
+    return (at - _EPOCH) // timedelta(milliseconds=1)
 
 
 def encode(prefix: str, value: UUID) -> str:
