@@ -1,7 +1,7 @@
-"""What tests are made of: people, merchant accounts, API keys and their requests, made as the product makes them.
+"""What tests are made of: people, merchant accounts, API keys and requests, made as the product makes them.
 
-Accounts and keys go through the domain functions, so that each has its history, its search words and a genuine
-secret, and so that no factory can make a row that the database's guards would refuse.
+Accounts and keys go through the domain functions, so that each has its history, its search words and a
+genuine secret, and so that no factory can make a row that the database's guards would refuse.
 
     key = ApiKeyFactory(name="Checkout", permissions={"payments": "write"}, disabled=True)
     key.secret.reveal()                     # the plain text: verifies at /v1/whoami
@@ -97,8 +97,8 @@ class MerchantFactory(factory.Factory):
 class ApiKeyFactory(factory.Factory):
     """A genuine key, Enabled and in live mode; its PlaintextKey is the attribute `secret`.
 
-    Traits: `disabled` and `revoked` (by way of the life cycle), `expired` (made two days ago, good until an hour
-    ago), `test_mode`.
+    Traits: `disabled` and `revoked` (by way of the life cycle), `expired` (made two days ago, good until an
+    hour ago), `test_mode`.
     """
 
     class Meta:
@@ -166,7 +166,7 @@ class RecordFactory(factory.Factory):
 def use(
     key: ApiKey, *, succeeded: int = 0, failed: int = 0, at: datetime | None = None, **given
 ) -> list[Record]:
-    """Record requests with `key` at one moment, a minute ago unless `at` says otherwise. Failed ones answer 500."""
+    """Record requests with `key` at one moment, a minute ago unless `at` is given; failed ones answer 500."""
     at = at or timezone.now() - timedelta(minutes=1)
     records = [RecordFactory(key=key, at=at, **given) for _ in range(succeeded)]
     records += [RecordFactory(key=key, at=at, **{"status": 500} | given) for _ in range(failed)]
