@@ -1,0 +1,66 @@
+"""What every test can ask for, and how the test databases are emptied."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.db import connections
+from django.test import Client, TransactionTestCase
+from hypothesis import settings as hypothesis_settings
+
+from keys import guards
+from keys.history import Actor
+from keys.models import ApiKey, Merchant, User
+from tests.factories import ActorFactory, ApiKeyFactory, MerchantFactory, UserFactory
+
+# Two cores shared with a database say nothing about how long one example may take.
+hypothesis_settings.register_profile("merchantadmin", deadline=None)
+hypothesis_settings.load_profile("merchantadmin")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def flush_past_the_guards() -> Iterator[None]:
+    """Let `transaction=True` tests end by emptying the tables, which the guards forbid.
+
+    The flush sends `post_migrate`, whose receiver installs the guards again; tests/test_suite.py sees that
+    it does.
+    """
+    flush = TransactionTestCase._fixture_teardown
+
+    def flush_without_guards(self: TransactionTestCase) -> None:
+        for alias in self._databases_names(include_mirrors=False):
+            guards.remove(connections[alias])
+        flush(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", flush_without_guards)
+        yield
+
+
+@pytest.fixture
+def operator(db: None) -> User:
+    """A superuser, whose password is `tests.factories.PASSWORD`."""
+    return UserFactory(operator=True)
+
+
+@pytest.fixture
+def actor(operator: User) -> Actor:
+    """The operator, about to take a step."""
+    return ActorFactory(user=operator)
+
+
+@pytest.fixture
+def console(client: Client, operator: User) -> Client:
+    """A browser in which the operator has signed in."""
+    client.force_login(operator)
+    return client
+
+
+@pytest.fixture
+def merchant(actor: Actor) -> Merchant:
+    return MerchantFactory(actor=actor)
+
+
+@pytest.fixture
+def api_key(merchant: Merchant, actor: Actor) -> ApiKey:
+    """An Enabled key; its plain text is in `api_key.secret`."""
+    return ApiKeyFactory(merchant=merchant, actor=actor)
