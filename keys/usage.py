@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import F, Q, Sum
+from django.db.models.functions import TruncHour
 from django.utils import timezone
 
 from keys.models import UsageHour, UsageMinute
@@ -55,32 +56,11 @@ class Window:
 
 
 @dataclass(slots=True)
-class Bar:
-    start: datetime
-    end: datetime
+class Totals:
+    """Succeeded and failed requests of one subject in one span of time."""
+
     succeeded: int = 0
     failed: int = 0
-
-    @property
-    def total(self) -> int:
-        return self.succeeded + self.failed
-
-
-@dataclass(slots=True)
-class Usage:
-    """What one subject did in the window."""
-
-    window: Window
-    bars: list[Bar] = field(default_factory=list)
-    causes: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def succeeded(self) -> int:
-        return sum(bar.succeeded for bar in self.bars)
-
-    @property
-    def failed(self) -> int:
-        return sum(bar.failed for bar in self.bars)
 
     @property
     def total(self) -> int:
@@ -91,36 +71,79 @@ class Usage:
         """Failed ÷ all, 0 to 1; None without requests."""
         return self.failed / self.total if self.total else None
 
+
+@dataclass(slots=True)
+class Bar(Totals):
+    """The counts of one clock hour, or of the part of it that lies in the window."""
+
+    start: datetime = field(kw_only=True)
+    end: datetime = field(kw_only=True)
+
+
+@dataclass(slots=True)
+class Usage(Totals):
+    """What one subject did in the window; the bars and the causes of the failures add up to the totals."""
+
+    window: Window = field(kw_only=True)
+    bars: list[Bar] = field(default_factory=list)
+    causes: dict[str, int] = field(default_factory=dict)
+
     @property
     def most_common_cause(self) -> FailureCause | None:
         causes = [(count, name) for name, count in self.causes.items() if count]
         return FailureCause(max(causes)[1]) if causes else None
 
 
+def totals(subjects: Iterable[UUID], *, now: datetime | None = None) -> dict[UUID, Totals]:
+    """The totals of each of `subjects` (keys or merchant accounts), in two queries."""
+    found = {subject: Totals() for subject in subjects}
+    window = Window.last_24_hours(now)
+    for model, span in _pieces(window):
+        rows = model.objects.filter(span, subject_id__in=list(found)).values_list("subject_id")
+        for subject, succeeded, failed in rows.annotate(Sum("succeeded"), Sum("failed")).order_by():
+            found[subject].succeeded += succeeded
+            found[subject].failed += failed
+    return found
+
+
 def last_24_hours(subjects: Iterable[UUID], *, now: datetime | None = None) -> dict[UUID, Usage]:
-    """The usage of each of `subjects` (keys or merchant accounts), in two queries."""
+    """The usage of each of `subjects` (keys or merchant accounts), with bars and causes, in two queries."""
     window = Window.last_24_hours(now)
     spans = window.hours()
     usages = {
-        subject: Usage(window, [Bar(start, end) for start, end in spans], dict.fromkeys(CAUSES, 0))
+        subject: Usage(window=window, bars=[Bar(start=start, end=end) for start, end in spans])
         for subject in subjects
     }
-    if not usages:
-        return {}
-    columns = ("subject_id", "at", "succeeded", "failed", *CAUSES)
+    counts = ("succeeded", "failed", *CAUSES)
+    for model, span in _pieces(window):
+        # The minutes of one end are added up by the database: of many rows two are left.
+        hour = TruncHour("at") if model is UsageMinute else F("at")
+        rows = (
+            model.objects.filter(span, subject_id__in=list(usages))
+            .annotate(hour=hour)
+            .values_list("subject_id", "hour")
+            .annotate(*(Sum(name) for name in counts))
+            .order_by()
+        )
+        for subject, at, succeeded, failed, *causes in rows:
+            _add(usages[subject], at, succeeded, failed, causes)
+    return usages
+
+
+def _pieces(window: Window) -> list[tuple[type[UsageHour | UsageMinute], Q]]:
+    """Which rollup tells of which part of `window`."""
     whole = Q(at__gte=window.first_whole_hour, at__lt=window.last_whole_hour)
     ends = Q(at__gte=window.start, at__lt=window.first_whole_hour) | Q(at__gte=window.last_whole_hour, at__lt=window.end)
-    first_hour = window.start.replace(minute=0)
-    for model, span in ((UsageHour, whole), (UsageMinute, ends)):
-        rows = model.objects.filter(span, subject_id__in=list(usages)).values_list(*columns)
-        for subject, at, succeeded, failed, *causes in rows:
-            usage = usages[subject]
-            bar = usage.bars[int((at - first_hour) // HOUR)]
-            bar.succeeded += succeeded
-            bar.failed += failed
-            for name, count in zip(CAUSES, causes, strict=True):
-                usage.causes[name] += count
-    return usages
+    return [(UsageHour, whole), (UsageMinute, ends)]
+
+
+def _add(usage: Usage, at: datetime, succeeded: int, failed: int, causes: list[int]) -> None:
+    bar = usage.bars[int((at - usage.window.start.replace(minute=0)) // HOUR)]
+    for each in (bar, usage):
+        each.succeeded += succeeded
+        each.failed += failed
+    for name, count in zip(CAUSES, causes, strict=True):
+        usage.causes[name] = usage.causes.get(name, 0) + count
 
 
 def last_hour(subject: UUID, *, now: datetime | None = None) -> int:
