@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import F, Q, Sum
-from django.db.models.functions import TruncHour
+from django.db.models import Case, DateTimeField, F, Q, Sum, Value, When
 from django.utils import timezone
 
 from keys.models import UsageHour, UsageMinute
@@ -115,9 +114,14 @@ def last_24_hours(subjects: Iterable[UUID], *, now: datetime | None = None) -> d
         for subject in subjects
     }
     counts = ("succeeded", "failed", *CAUSES)
+    last_end = Case(
+        When(at__gte=window.last_whole_hour, then=Value(window.last_whole_hour)),
+        default=Value(window.start),
+        output_field=DateTimeField(),
+    )
     for model, span in _pieces(window):
-        # The minutes of one end are added up by the database: of many rows two are left.
-        hour = TruncHour("at") if model is UsageMinute else F("at")
+        # The minutes of each ragged end are added up by the database: of many rows two are left.
+        hour = F("at") if model is UsageHour else last_end
         rows = (
             model.objects.filter(span, subject_id__in=list(usages))
             .annotate(hour=hour)
