@@ -15,6 +15,8 @@ from keys.models.requestlog import CAUSES, METHOD_MAX, PATH_MAX, Usage
 from keys.outcomes import failure_cause
 
 COUNTS = ("succeeded", "failed", *CAUSES)
+# (start of the minute or hour, key or merchant account) to one number for each of COUNTS.
+Counts = dict[tuple[datetime, UUID], list[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,14 @@ def printable(text: str) -> str:
 
 def add_usage(records: Iterable[Record]) -> None:
     """Add the counts of `records` to the rollups of their keys and merchant accounts."""
-    counts: dict[tuple[datetime, UUID], list[int]] = defaultdict(lambda: [0] * len(COUNTS))
+    minutes = usage_by_minute(records)
+    _upsert(UsageMinute, minutes)
+    _upsert(UsageHour, usage_by_hour(minutes))
+
+
+def usage_by_minute(records: Iterable[Record]) -> Counts:
+    """How often each key and each merchant account succeeded and failed, and why, in each minute."""
+    counts: Counts = defaultdict(_no_requests)
     for record in records:
         minute = record.at.replace(second=0, microsecond=0)
         cause = failure_cause(record.outcome, record.status)
@@ -78,15 +87,23 @@ def add_usage(records: Iterable[Record]) -> None:
             count[0 if cause is None else 1] += 1
             if cause is not None:
                 count[COUNTS.index(cause.value)] += 1
-    hours: dict[tuple[datetime, UUID], list[int]] = defaultdict(lambda: [0] * len(COUNTS))
-    for (minute, subject), count in counts.items():
-        hour = hours[minute.replace(minute=0), subject]
-        hours[minute.replace(minute=0), subject] = [a + b for a, b in zip(hour, count, strict=True)]
-    _upsert(UsageMinute, counts)
-    _upsert(UsageHour, hours)
+    return counts
 
 
-def _upsert(model: type[Usage], counts: dict[tuple[datetime, UUID], list[int]]) -> None:
+def usage_by_hour(minutes: Counts) -> Counts:
+    """The counts of minutes, added up by the hour that they are in."""
+    hours: Counts = defaultdict(_no_requests)
+    for (minute, subject), count in minutes.items():
+        hour = minute.replace(minute=0)
+        hours[hour, subject] = [a + b for a, b in zip(hours[hour, subject], count, strict=True)]
+    return hours
+
+
+def _no_requests() -> list[int]:
+    return [0] * len(COUNTS)
+
+
+def _upsert(model: type[Usage], counts: Counts) -> None:
     """Add to the rows that exist, make those that do not. In one order always, so that two never wait for each other."""
     table = connection.ops.quote_name(model._meta.db_table)
     columns = ("subject_id", "at", *COUNTS)
