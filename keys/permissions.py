@@ -136,6 +136,8 @@ class Catalogue:
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self.resources: dict[str, Resource] = {}
+        # As written in the file (`GET /v1/payments/{payment}`), in its order.
+        self.routes: dict[str, Need] = {}
         self._root = _Node()
         for route in _strings(document, "open", "the catalogue"):
             self._add_route(route, Need(None))
@@ -206,6 +208,7 @@ class Catalogue:
         needs = node.rest if last == "**" else node.needs
         if needs.setdefault(method, need) is not need:
             raise CatalogueError(f"route {route!r} is given twice")
+        self.routes[route] = need
 
     def _preset(self, table: Mapping[str, Any]) -> Preset:
         name = str(table.get("name", ""))
