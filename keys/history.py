@@ -2,8 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from django.utils import timezone
+
+from keys.identifiers import new_id
 from keys.models import ApiKey, HistoryEntry, Merchant, User
 from keys.models.history import Action, ActorKind
 
@@ -28,7 +32,7 @@ class Actor:
         return cls(name=name, kind=ActorKind.COMMAND)
 
 
-def write(
+def compose(
     action: Action,
     *,
     actor: Actor,
@@ -37,9 +41,12 @@ def write(
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any] | None = None,
     reason: str = "",
+    at: datetime | None = None,
 ) -> HistoryEntry:
-    """Add one row. Call it inside the transaction of the change that it tells of."""
-    return HistoryEntry.objects.create(
+    """One row, not yet added. `at` is for rows made for the past (demo data, imports)."""
+    return HistoryEntry(
+        id=new_id(at),
+        at=at or timezone.now(),
         action=action,
         merchant=merchant,
         key=key,
@@ -53,6 +60,24 @@ def write(
         user_agent=actor.user_agent[:300],
         request_id=actor.request_id[:64],
     )
+
+
+def write(
+    action: Action,
+    *,
+    actor: Actor,
+    merchant: Merchant,
+    key: ApiKey | None = None,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+    reason: str = "",
+) -> HistoryEntry:
+    """Add one row. Call it inside the transaction of the change that it tells of."""
+    entry = compose(
+        action, actor=actor, merchant=merchant, key=key, before=before, after=after, reason=reason
+    )
+    entry.save(force_insert=True)
+    return entry
 
 
 def latest(*, key: ApiKey, action: Action | None = None) -> HistoryEntry | None:

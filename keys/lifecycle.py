@@ -19,7 +19,7 @@ from keys.errors import AlreadyCreated, IllegalTransition, InvalidField, SecretU
 from keys.history import Actor
 from keys.identifiers import new_id
 from keys.keyformat import Mode, PlaintextKey
-from keys.models import ApiKey, Merchant
+from keys.models import ApiKey, HistoryEntry, Merchant
 from keys.models.apikey import DESCRIPTION_MAX, NAME_MAX, ApiKeyStatus
 from keys.models.history import Action
 from keys.naming import clean_line, clean_text, fold
@@ -47,10 +47,46 @@ def create(
     `key_id`, where given, makes the step idempotent: the second call with the same one raises AlreadyCreated.
     Raises InvalidField for a value that cannot be accepted.
     """
+    key, secret = compose(
+        merchant=merchant,
+        name=name,
+        mode=mode,
+        permissions=permissions,
+        actor=actor,
+        description=description,
+        expires_at=expires_at,
+        allowed_networks=allowed_networks,
+        duplicated_from=duplicated_from,
+        key_id=key_id,
+    )
+    if ApiKey.objects.filter(pk=key.pk).exists():
+        raise AlreadyCreated("This API key was created already.", "Copy it from its page.")
+    _insert(key)
+    for entry in compose_creation(key=key, actor=actor):
+        entry.save(force_insert=True)
+    return key, secret
+
+
+def compose(
+    *,
+    merchant: Merchant,
+    name: str,
+    mode: str,
+    permissions: Mapping[str, str],
+    actor: Actor,
+    description: str = "",
+    expires_at: datetime | None = None,
+    allowed_networks: Iterable[str] = (),
+    duplicated_from: ApiKey | None = None,
+    key_id: UUID | None = None,
+    at: datetime | None = None,
+) -> tuple[ApiKey, PlaintextKey]:
+    """The key that `create` inserts, not yet inserted. `at` is for the past (demo data, imports)."""
+    created_at = at or timezone.now()
     name = clean_key_name(name)
     if mode not in Mode.values:
         raise InvalidField("mode", "Choose Live mode or Test mode.")
-    if expires_at is not None and expires_at <= timezone.now():
+    if expires_at is not None and expires_at <= created_at:
         raise InvalidField("expires_at", "The expiry date has passed already.", "Choose a later one, or none.")
     try:
         grants = catalogue().validated(permissions)
@@ -58,7 +94,7 @@ def create(
         raise InvalidField("permissions", str(error)) from error
     secret = PlaintextKey.generate(Mode(mode))
     key = ApiKey(
-        id=key_id or new_id(),
+        id=key_id or new_id(at),
         merchant=merchant,
         name=name,
         folded_name=fold(name),
@@ -72,26 +108,34 @@ def create(
         expires_at=expires_at,
         allowed_networks=" ".join(clean_networks(allowed_networks)),
         duplicated_from=duplicated_from,
+        created_at=created_at,
         created_by=actor.user,
     )
-    if ApiKey.objects.filter(pk=key.pk).exists():
-        raise AlreadyCreated("This API key was created already.", "Copy it from its page.")
-    _insert(key)
+    return key, secret
+
+
+def compose_creation(*, key: ApiKey, actor: Actor) -> list[HistoryEntry]:
+    """What the history says of a new key: on its own page, and on that of the key it was duplicated from."""
     after = {
-        "name": name,
-        "mode": mode,
-        "permissions": str(grants),
-        "expires_at": expires_at.isoformat() if expires_at else None,
+        "name": key.name,
+        "mode": key.mode,
+        "permissions": key.permissions,
+        "expires_at": key.expires_at.isoformat() if key.expires_at else None,
         "allowed_networks": key.allowed_networks,
     }
-    if duplicated_from is not None:
-        after["duplicated_from"] = duplicated_from.public_id
-        history.write(
-            Action.KEY_DUPLICATED, actor=actor, merchant=duplicated_from.merchant, key=duplicated_from,
-            after={"duplicate": key.public_id, "name": name},
+    entries = []
+    if (origin := key.duplicated_from) is not None:
+        after["duplicated_from"] = origin.public_id
+        entries.append(
+            history.compose(
+                Action.KEY_DUPLICATED, actor=actor, merchant=origin.merchant, key=origin, at=key.created_at,
+                after={"duplicate": key.public_id, "name": key.name},
+            )
         )
-    history.write(Action.KEY_CREATED, actor=actor, merchant=merchant, key=key, after=after)
-    return key, secret
+    created = history.compose(
+        Action.KEY_CREATED, actor=actor, merchant=key.merchant, key=key, at=key.created_at, after=after
+    )
+    return [*entries, created]
 
 
 def duplicate(*, key: ApiKey, actor: Actor, name: str = "") -> tuple[ApiKey, PlaintextKey]:

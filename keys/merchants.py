@@ -1,11 +1,15 @@
 """The only place where merchant accounts change: create, rename, disable, enable."""
 
+from datetime import datetime
+
 from django.db import transaction
 from django.db.models import F
+from django.utils import timezone
 
 from keys import history, search
 from keys.errors import IllegalTransition, InvalidField, StaleEdit
 from keys.history import Actor
+from keys.identifiers import new_id
 from keys.models import HistoryEntry, Merchant
 from keys.models.history import Action
 from keys.models.merchant import NAME_MAX, MerchantStatus
@@ -17,15 +21,32 @@ WEBSITE_MAX = 200
 @transaction.atomic
 def create(*, name: str, actor: Actor, website: str = "") -> Merchant:
     """Make an Enabled merchant account. Two accounts may share a name, as two companies may."""
-    merchant = Merchant(name=clean_merchant_name(name), website=clean_website(website), created_by=actor.user)
-    merchant.sort_name = fold(merchant.name)
+    merchant = compose(name=name, actor=actor, website=website)
     merchant.save(force_insert=True)
     search.index([merchant])
-    history.write(
-        Action.MERCHANT_CREATED, actor=actor, merchant=merchant,
+    compose_creation(merchant=merchant, actor=actor).save(force_insert=True)
+    return merchant
+
+
+def compose(*, name: str, actor: Actor, website: str = "", at: datetime | None = None) -> Merchant:
+    """The account that `create` inserts, not yet inserted. `at` is for the past (demo data, imports)."""
+    merchant = Merchant(
+        id=new_id(at),
+        name=clean_merchant_name(name),
+        website=clean_website(website),
+        created_at=at or timezone.now(),
+        created_by=actor.user,
+    )
+    merchant.sort_name = fold(merchant.name)
+    return merchant
+
+
+def compose_creation(*, merchant: Merchant, actor: Actor) -> HistoryEntry:
+    """What the history says of a new merchant account."""
+    return history.compose(
+        Action.MERCHANT_CREATED, actor=actor, merchant=merchant, at=merchant.created_at,
         after={"name": merchant.name, "website": merchant.website},
     )
-    return merchant
 
 
 @transaction.atomic
