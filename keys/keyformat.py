@@ -1,8 +1,8 @@
 """The format of an API key, and the only type that holds one in plain text.
 
-`sk_live_` or `sk_test_`, 32 characters of base 62 from the system's random source (190 bits), and 6 characters of base
-62 that are the CRC-32 of everything before them. The checksum lets a verifier refuse a mistyped or invented key without
-a look-up, and a secret scanner tell a key from a look-alike. docs/key-format.md is the public description.
+`sk_live_` or `sk_test_`, 32 characters of base 62 from the system's random source (190 bits), and 6 of base
+62 that are the CRC-32 of everything before them. The checksum lets a verifier refuse a mistyped key without a
+look-up, and a secret scanner tell a key from a look-alike. docs/key-format.md is the public account.
 """
 
 import hashlib
@@ -21,8 +21,12 @@ CHECKSUM_LENGTH = 6
 BODY_LENGTH = RANDOM_LENGTH + CHECKSUM_LENGTH
 
 PATTERN = re.compile(rf"sk_(live|test)_[0-9A-Za-z]{{{BODY_LENGTH}}}", re.ASCII)
-# Broader than PATTERN on purpose: a key with a typing mistake is nearly a key, and is masked all the same.
-SCRUB_PATTERN = re.compile(r"\b(sk_(?:live|test)_[0-9A-Za-z]{0,4})[0-9A-Za-z]{8,}", re.ASCII)
+# Broader than PATTERN on purpose: a key with a typing mistake, or run together with the word before it, is
+# nearly a key, and is masked all the same. So are the credentials of HTTP Basic, which hold a key in base 64.
+SCRUB_PATTERN = re.compile(
+    r"(sk_(?:live|test)_[0-9A-Z]{0,4})[0-9A-Z]{8,}|(\bBasic\s+)[0-9A-Z+/_-]{16,}={0,2}",
+    re.ASCII | re.IGNORECASE,
+)
 
 MASK_DOTS = "••••••"
 
@@ -47,7 +51,7 @@ def checksum(payload: str) -> str:
 
 
 class PlaintextKey:
-    """An API key in plain text. It prints as its mask, cannot be pickled, and says itself only through `reveal()`."""
+    """An API key in plain text. It prints as its mask, is never serialised, and tells only by `reveal()`."""
 
     __slots__ = ("_text", "mode")
 
@@ -104,7 +108,7 @@ def mask(mode: str, head: str, tail: str) -> str:
 
 def scrub(text: str) -> str:
     """`text` with everything that looks like an API key cut down to its first four characters."""
-    return SCRUB_PATTERN.sub(rf"\1{MASK_DOTS}", text)
+    return SCRUB_PATTERN.sub(lambda match: f"{match[1] or match[2]}{MASK_DOTS}", text)
 
 
 class ScrubFilter(logging.Filter):
@@ -115,5 +119,12 @@ class ScrubFilter(logging.Filter):
             record.exc_text = logging.Formatter().formatException(record.exc_info)
         if record.exc_text:
             record.exc_text = scrub(record.exc_text)
-        record.msg, record.args = scrub(record.getMessage()), ()
+        if record.stack_info:
+            record.stack_info = scrub(record.stack_info)
+        try:
+            message = record.getMessage()
+        except Exception:
+            # A log call with the wrong arguments must not break its caller.
+            message = f"{record.msg} {record.args}"
+        record.msg, record.args = scrub(message), ()
         return True

@@ -1,7 +1,7 @@
 """What a key may be allowed to do (the catalogue), and which request needs which permission (the routes).
 
-Both come from one TOML file, keys/permissions.toml unless KEYS_PERMISSION_CATALOGUE names another; docs/permissions.md
-describes its form. It is read and checked once, when the process starts.
+Both come from one TOML file, keys/permissions.toml unless KEYS_PERMISSION_CATALOGUE names another;
+docs/permissions.md describes its form. It is read once; the system check keys.E001 says what is wrong in it.
 """
 
 import re
@@ -11,14 +11,18 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 from django.conf import settings
 from django.db.models import TextChoices
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+PATH_LENGTH_MAX = 8192
+_READ_AS = {"HEAD": "GET"}
 _PARAMETER = re.compile(r"\{[a-z_]+\}")
+# Control characters (C0 and C1), and what a server that decodes twice or cuts parameters off stumbles over.
+_AMBIGUOUS = re.compile(r"[\x00-\x1f\x7f-\x9f/\\;?#%]")
 _LITERAL = re.compile(r"[A-Za-z0-9._~-]+")
 
 
@@ -29,6 +33,9 @@ class Access(TextChoices):
 
 
 _STRENGTH = {Access.NONE: 0, Access.READ: 1, Access.WRITE: 2}
+
+
+_NAME_RULE = "a name is lower-case letters, digits, - and _, at most 40, and begins with a letter"
 
 
 class CatalogueError(ValueError):
@@ -54,6 +61,8 @@ class Grants(Mapping[str, Access]):
         pairs = [item.partition(":") for item in text.split()]
         if any(not separator or not NAME.fullmatch(name) for name, separator, _ in pairs):
             raise ValueError(f"not a list of permissions: {text!r}")
+        if len({name for name, _, _ in pairs}) < len(pairs):
+            raise ValueError(f"a resource is named twice: {text!r}")
         return cls([(name, access) for name, _, access in pairs])
 
     def __getitem__(self, resource: str) -> Access:
@@ -130,6 +139,41 @@ class _Node:
                 return need
         return self.rest.get(method)
 
+    def joined_needs(self, method: str, segments: list[str]) -> set[Need]:
+        """The needs of `segments` read in every way in which two or more neighbours are really one segment.
+
+        Walks the tree once, with all the places in `segments` that some reading has reached, each beside
+        whether that reading has joined anything yet.
+        """
+        found: set[Need] = set()
+        end = len(segments)
+        pending = [(self, {(0, False)})]
+        while pending:
+            node, places = pending.pop()
+            onward = _onward(places, end)
+            if (end, True) in places and method in node.needs:
+                found.add(node.needs[method])
+            if (end, True) in onward and method in node.rest:
+                found.add(node.rest[method])
+            for literal, child in node.literals.items():
+                matching = {
+                    (place + 1, joined)
+                    for place, joined in places
+                    if place < end and segments[place] == literal
+                }
+                if matching:
+                    pending.append((child, matching))
+            if node.parameter and onward:
+                pending.append((node.parameter, onward))
+        return found
+
+
+def _onward(places: set[tuple[int, bool]], end: int) -> set[tuple[int, bool]]:
+    """Where one more segment leads from `places`: a single one, or as many as are left joined into one."""
+    single = {(place + 1, False) for place, joined in places if not joined and place < end}
+    nearest = min((place + 1 if joined else place + 2 for place, joined in places), default=end + 1)
+    return single | {(place, True) for place in range(nearest, end + 1)}
+
 
 class Catalogue:
     """Resources, presets and routes, as read from a TOML document."""
@@ -139,13 +183,16 @@ class Catalogue:
         # As written in the file (`GET /v1/payments/{payment}`), in its order.
         self.routes: dict[str, Need] = {}
         self._root = _Node()
+        _expect(document, {"open", "resources", "presets"}, "the catalogue")
         for route in _strings(document, "open", "the catalogue"):
             self._add_route(route, Need(None))
-        for table in document.get("resources", []):
+        for table in _tables(document, "resources"):
             self._add_resource(table)
         if not self.resources:
             raise CatalogueError("the catalogue has no [[resources]]")
-        self.presets = tuple(self._preset(table) for table in document.get("presets", []))
+        self.presets: tuple[Preset, ...] = ()
+        for table in _tables(document, "presets"):
+            self._add_preset(table)
 
     @classmethod
     def load(cls, path: Path) -> "Catalogue":
@@ -158,13 +205,28 @@ class Catalogue:
             raise CatalogueError(f"{path}: {error}") from error
 
     def need(self, method: str, path: str) -> Need | None:
-        """What the request needs, or None when no route names it. `path` is as sent: encoded, perhaps with a query."""
+        """What the request needs, or None when no route names it.
+
+        `path` is as sent: percent-encoded, perhaps with a query string.
+        """
         segments = split_path(path)
-        method = "GET" if method == "HEAD" else method
-        return None if segments is None else self._root.find(method, segments)
+        return None if segments is None else self._root.find(_READ_AS.get(method, method), segments)
+
+    def need_of_decoded(self, method: str, path: str) -> Need | None:
+        """The same for a path that a server has decoded before handing it on: `a%2Fb` arrives as `a/b`.
+
+        None too where the request would have another need if some of its slashes had been sent encoded: the
+        API could then read it differently.
+        """
+        segments = split_path(quote(path, errors="surrogatepass"))
+        if segments is None:
+            return None
+        method = _READ_AS.get(method, method)
+        need = self._root.find(method, segments)
+        return need if need and self._root.joined_needs(method, segments) <= {need} else None
 
     def validated(self, accesses: Mapping[str, str]) -> Grants:
-        """Grants that this catalogue knows; raises ValueError for a resource or an access that it does not offer."""
+        """Grants that this catalogue knows; raises ValueError for a resource or access that it does not."""
         for name, access in accesses.items():
             resource = self.resources.get(name)
             if resource is None:
@@ -177,74 +239,106 @@ class Catalogue:
         name = table.get("name", "")
         where = f"resource {name!r}"
         if not isinstance(name, str) or not NAME.fullmatch(name):
-            raise CatalogueError(f"{where}: a name is lower-case letters, digits, - and _, at most 40")
+            raise CatalogueError(f"{where}: {_NAME_RULE}")
         if name in self.resources:
             raise CatalogueError(f"{where} is named twice")
-        if unknown := set(table) - {"name", "label", "description", "read", "write"}:
-            raise CatalogueError(f"{where}: unknown setting {sorted(unknown)[0]!r}")
+        _expect(table, {"name", "label", "description", "read", "write"}, where)
         accesses = tuple(access for access in (Access.READ, Access.WRITE) if table.get(access.value))
         if not accesses:
             raise CatalogueError(f"{where} has no read and no write routes")
-        self.resources[name] = Resource(
-            name, str(table.get("label", name.capitalize())), str(table.get("description", "")), accesses
-        )
-        for access in accesses:
+        label = _text(table, "label", name.replace("-", " ").replace("_", " ").capitalize(), where)
+        self.resources[name] = Resource(name, label, _text(table, "description", "", where), accesses)
+        for access in (Access.READ, Access.WRITE):
             for route in _strings(table, access.value, where):
                 self._add_route(route, Need(Permission(name, access)))
 
     def _add_route(self, route: str, need: Need) -> None:
         method, _, path = route.partition(" ")
         if method not in METHODS or not path.startswith("/"):
-            raise CatalogueError(f"route {route!r}: write it as a method and a path, such as 'GET /v1/payments'")
+            raise CatalogueError(
+                f"route {route!r}: write it as a method ({', '.join(sorted(METHODS))}) and a path, "
+                "such as 'GET /v1/payments'"
+            )
         node = self._root
         *segments, last = path[1:].split("/")
         for segment in [*segments, *([] if last == "**" else [last])]:
             if _PARAMETER.fullmatch(segment):
                 node.parameter = node = node.parameter or _Node()
-            elif _LITERAL.fullmatch(segment):
+            elif _LITERAL.fullmatch(segment) and segment not in {".", ".."}:
                 node = node.literals.setdefault(segment, _Node())
             else:
-                raise CatalogueError(f"route {route!r}: {segment!r} is neither a word nor a {{name}}")
+                raise CatalogueError(
+                    f"route {route!r}: {segment!r} is neither a word nor a {{name}}, nor ** at the end"
+                )
         needs = node.rest if last == "**" else node.needs
         if needs.setdefault(method, need) is not need:
             raise CatalogueError(f"route {route!r} is given twice")
         self.routes[route] = need
 
-    def _preset(self, table: Mapping[str, Any]) -> Preset:
-        name = str(table.get("name", ""))
-        accesses: dict[str, str] = {}
-        for resource, access in dict(table.get("grants", {})).items():
-            if resource == "*":
-                accesses |= {each.name: _at_most(each, access) for each in self.resources.values()}
-            else:
-                accesses[resource] = access
+    def _add_preset(self, table: Mapping[str, Any]) -> None:
+        name = table.get("name", "")
+        where = f"preset {name!r}"
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise CatalogueError(f"{where}: {_NAME_RULE}")
+        if any(preset.name == name for preset in self.presets):
+            raise CatalogueError(f"{where} is named twice")
+        _expect(table, {"name", "label", "description", "grants"}, where)
+        grants = self._preset_grants(table.get("grants", {}), where)
+        label = _text(table, "label", name, where)
+        self.presets += (Preset(name, label, _text(table, "description", "", where), grants),)
+
+    def _preset_grants(self, table: Any, where: str) -> Grants:
+        if not isinstance(table, dict) or not all(access in Access.values for access in table.values()):
+            raise CatalogueError(f"{where}: 'grants' must be a table of resources and none, read or write")
+        everywhere = Access(table.get("*", Access.NONE))
+        accesses: dict[str, str] = {each.name: _at_most(each, everywhere) for each in self.resources.values()}
         try:
-            grants = self.validated(accesses)
+            return self.validated(accesses | {name: access for name, access in table.items() if name != "*"})
         except ValueError as error:
-            raise CatalogueError(f"preset {name!r}: {error}") from error
-        return Preset(name, str(table.get("label", name)), str(table.get("description", "")), grants)
+            raise CatalogueError(f"{where}: {error}") from error
 
 
-def _at_most(resource: Resource, access: str) -> str:
-    """`access`, or the strongest that the resource offers below it."""
-    return access if access in resource.accesses else resource.accesses[0].value
+def _at_most(resource: Resource, access: Access) -> Access:
+    """The strongest access that the resource offers and that is no stronger than `access`."""
+    offered = [each for each in resource.accesses if _STRENGTH[each] <= _STRENGTH[access]]
+    return offered[-1] if offered else Access.NONE
+
+
+def _expect(table: Mapping[str, Any], known: set[str], where: str) -> None:
+    if unknown := set(table) - known:
+        raise CatalogueError(f"{where}: unknown setting {min(unknown)!r}")
+
+
+def _tables(document: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    tables = document.get(name, [])
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise CatalogueError(f"the catalogue: write each of {name!r} as a table under [[{name}]]")
+    return tables
+
+
+def _text(table: Mapping[str, Any], name: str, default: str, where: str) -> str:
+    value = table.get(name, default)
+    if not isinstance(value, str):
+        raise CatalogueError(f"{where}: {name!r} must be a text")
+    return value
 
 
 def _strings(table: Mapping[str, Any], name: str, where: str) -> list[str]:
     values = table.get(name, [])
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise CatalogueError(f"{where}: {name!r} must be a list of routes")
+        raise CatalogueError(f"{where}: {name!r} must be a list of routes, such as ['GET /v1/payments']")
     return values
 
 
 def split_path(path: str) -> list[str] | None:
     """The decoded segments of a request path, or None where servers could disagree about what it names.
 
-    Refused: a path that is not absolute, `.` and `..`, empty segments, backslashes, control characters, encoded
-    slashes, and bytes that are not UTF-8, before or after one round of percent-decoding.
+    Refused: a path that is not absolute, is longer than PATH_LENGTH_MAX, or is not ASCII; and, after one
+    round of percent-decoding, `.` and `..`, empty segments (so a closing slash too), slashes, backslashes,
+    `;`, `?`, `#`, `%`, control characters, and bytes that are not UTF-8.
     """
-    path = path.partition("?")[0].partition("#")[0]
-    if not path.startswith("/"):
+    path = path.partition("?")[0]
+    if not path.startswith("/") or len(path) > PATH_LENGTH_MAX or not path.isascii():
         return None
     segments = []
     for raw in path[1:].split("/"):
@@ -252,13 +346,17 @@ def split_path(path: str) -> list[str] | None:
             segment = unquote_to_bytes(raw).decode()
         except UnicodeDecodeError:
             return None
-        if segment in {"", ".", ".."} or "%" in segment or any(c in "/\\;" or c < " " or c == "\x7f" for c in segment):
+        if segment in {"", ".", ".."} or _AMBIGUOUS.search(segment):
             return None
         segments.append(segment)
     return segments
 
 
-@cache
 def catalogue() -> Catalogue:
     """The catalogue that the settings name."""
-    return Catalogue.load(settings.KEYS_PERMISSION_CATALOGUE)
+    return _loaded(settings.KEYS_PERMISSION_CATALOGUE)
+
+
+@cache
+def _loaded(path: Path) -> Catalogue:
+    return Catalogue.load(path)

@@ -1,7 +1,7 @@
 """Encryption at rest: the only place where a key's plain text meets the database.
 
-Fernet (AES-128-CBC with HMAC-SHA-256), several keys at a time: KEYS_ENCRYPTION_KEYS lists them, the first encrypts, all
-decrypt. With KEYS_SECRET_POLICY=show_once nothing is stored at all.
+Fernet (AES-128-CBC with HMAC-SHA-256), several keys at a time: KEYS_ENCRYPTION_KEYS lists them, the first
+encrypts, all decrypt. With KEYS_SECRET_POLICY=show_once nothing is stored at all.
 """
 
 from functools import cache
@@ -20,7 +20,7 @@ def _fernet(keys: tuple[str, ...]) -> MultiFernet:
 
 def seal(secret: PlaintextKey) -> str | None:
     """The ciphertext to store, or None where the policy is to store none."""
-    if settings.KEYS_SECRET_POLICY == "show_once":
+    if settings.KEYS_SECRET_POLICY == "show_once":  # noqa: S105
         return None
     return _fernet(tuple(settings.KEYS_ENCRYPTION_KEYS)).encrypt(secret.reveal().encode()).decode()
 

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network
 from uuid import UUID
 
+from keys.addresses import Address
 from keys.outcomes import Outcome
 from keys.permissions import Grants, Permission
 
-Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 
@@ -28,7 +28,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What is asked: `required` is None where any usable key will do; `covered` is False where no route is known."""
+    """What is asked: `required` is None where any usable key will do, `covered` False for unknown routes."""
 
     now: datetime
     address: Address | None
@@ -37,7 +37,7 @@ class Attempt:
     covered: bool = True
 
 
-def verdict(facts: Facts, attempt: Attempt) -> Outcome:  # noqa: C901, PLR0911
+def verdict(facts: Facts, attempt: Attempt) -> Outcome:  # noqa: PLR0911
     """The first outcome that applies, in the order of the closed list."""
     if attempt.merchant_id is not None and attempt.merchant_id != facts.merchant_id:
         return Outcome.MERCHANT_MISMATCH
