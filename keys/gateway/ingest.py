@@ -2,8 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -15,13 +15,14 @@ from keys.models.requestlog import CAUSES, METHOD_MAX, PATH_MAX, Usage
 from keys.outcomes import failure_cause
 
 COUNTS = ("succeeded", "failed", *CAUSES)
+REQUEST_ID_MAX = 64
 # (start of the minute or hour, key or merchant account) to one number for each of COUNTS.
 Counts = dict[tuple[datetime, UUID], list[int]]
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One finished request made with a known key. `path` has no query string; `duration_us` is in microseconds."""
+    """One finished request made with a known key. `path` has no query string."""
 
     key_id: UUID
     merchant_id: UUID
@@ -33,7 +34,8 @@ class Record:
     duration_us: int
     address: str | None = None
     request_id: str = ""
-    id: UUID = field(default_factory=new_id)
+    # None: a fresh id of the moment `at`, since a range of time is read as a range of ids.
+    id: UUID | None = None
 
 
 def ingest(records: Sequence[Record]) -> None:
@@ -48,25 +50,27 @@ def ingest(records: Sequence[Record]) -> None:
 
 def _row(record: Record) -> RequestLog:
     return RequestLog(
-        id=record.id,
+        id=record.id or new_id(record.at),
         key_id=record.key_id,
         merchant_id=record.merchant_id,
         at=record.at,
-        method=printable(record.method)[:METHOD_MAX],
-        path=printable(record.path)[:PATH_MAX],
+        method=printable(record.method, METHOD_MAX),
+        path=printable(record.path, PATH_MAX),
         status=record.status,
         outcome=record.outcome,
         duration_us=record.duration_us,
         address=record.address,
-        request_id=printable(record.request_id)[:64],
+        request_id=printable(record.request_id, REQUEST_ID_MAX),
     )
 
 
-def printable(text: str) -> str:
-    """`text` as a database can hold it and a page can show it: control characters and lone surrogates escaped."""
+def printable(text: str, maximum: int) -> str:
+    """`text` as a database can hold and a page can show it: what cannot be printed escaped, and cut."""
+    text = text[:maximum]
     if text.isascii() and text.isprintable():
         return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    escaped = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return escaped[:maximum]
 
 
 def add_usage(records: Iterable[Record]) -> None:
@@ -80,7 +84,7 @@ def usage_by_minute(records: Iterable[Record]) -> Counts:
     """How often each key and each merchant account succeeded and failed, and why, in each minute."""
     counts: Counts = defaultdict(_no_requests)
     for record in records:
-        minute = record.at.replace(second=0, microsecond=0)
+        minute = record.at.astimezone(UTC).replace(second=0, microsecond=0)
         cause = failure_cause(record.outcome, record.status)
         for subject in (record.key_id, record.merchant_id):
             count = counts[minute, subject]
@@ -104,14 +108,18 @@ def _no_requests() -> list[int]:
 
 
 def _upsert(model: type[Usage], counts: Counts) -> None:
-    """Add to the rows that exist, make those that do not. In one order always, so that two never wait for each other."""
+    """Add to the rows that exist, make those that do not: in one order, so that no two can deadlock."""
     table = connection.ops.quote_name(model._meta.db_table)
     columns = ("subject_id", "at", *COUNTS)
     adding = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in COUNTS)
     place = f"({', '.join(['%s'] * len(columns))})"
-    subject_field, at_field = (model._meta.get_field(name) for name in ("subject_id", "at"))
+    fields = {field.name: field for field in model._meta.concrete_fields}
     rows = [
-        (subject_field.get_db_prep_save(subject, connection), at_field.get_db_prep_save(at, connection), *count)
+        (
+            fields["subject_id"].get_db_prep_save(subject, connection),
+            fields["at"].get_db_prep_save(at, connection),
+            *count,
+        )
         for (at, subject), count in sorted(counts.items())
     ]
     with connection.cursor() as cursor:
@@ -130,6 +138,6 @@ def _touch(records: Iterable[Record]) -> None:
     for record in records:
         latest[record.key_id] = max(record.at, latest.get(record.key_id, record.at))
     for key_id, at in sorted(latest.items()):
-        ApiKey.objects.filter(Q(last_used_at__lt=at) | Q(last_used_at=None), pk=key_id).update(last_used_at=at)
-
-
+        ApiKey.objects.filter(Q(last_used_at__lt=at) | Q(last_used_at=None), pk=key_id).update(
+            last_used_at=at
+        )

@@ -1,0 +1,79 @@
+"""Reading an API key from the headers of a request.
+
+Three forms: `Authorization: Bearer <key>`, `X-API-Key: <key>`, and `Authorization: Basic` with the merchant
+account's id as user name and the key as password (RFC 7617), or with the key as user name and no password.
+Whatever is not exactly one of these, or says two different things, is malformed: nothing here guesses.
+"""
+
+from base64 import b64decode
+from dataclasses import dataclass
+from uuid import UUID
+
+from keys.identifiers import MERCHANT, InvalidIdentifier, decode
+from keys.keyformat import MalformedKey, PlaintextKey
+
+# The longest honest header, Basic with an id and a key, has 110 characters.
+HEADER_LENGTH_MAX = 512
+# No merchant account has the nil UUID: who names an account that cannot exist names the wrong one.
+NO_MERCHANT = UUID(int=0)
+
+
+class MalformedCredential(ValueError):  # noqa: N818 - the word of the closed list of outcomes
+    """The headers hold no API key that could exist. The message never repeats them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """An API key, and the merchant account that its sender names; None where none is named."""
+
+    secret: PlaintextKey
+    merchant_id: UUID | None = None
+
+
+def read(*, authorization: str | None, api_key: str | None) -> Credential:
+    """The credential in Authorization and X-API-Key (None: not sent); raises MalformedCredential."""
+    if authorization is None:
+        return Credential(_key(api_key))
+    credential = _authorization(authorization)
+    if api_key is not None and _key(api_key) != credential.secret:
+        raise MalformedCredential("two different keys")
+    return credential
+
+
+def _authorization(header: str) -> Credential:
+    if len(header) > HEADER_LENGTH_MAX:
+        raise MalformedCredential("too long")
+    scheme, _, token = header.strip().partition(" ")
+    match scheme.lower():
+        case "bearer":
+            return Credential(_key(token.lstrip(" ")))
+        case "basic":
+            return _basic(token.lstrip(" "))
+    raise MalformedCredential("unknown scheme")
+
+
+def _basic(token: str) -> Credential:
+    try:
+        user, colon, password = b64decode(token, validate=True).decode().partition(":")
+    except ValueError:
+        # Without its cause, which could quote the bytes.
+        raise MalformedCredential("not base 64 of UTF-8") from None
+    if not colon:
+        raise MalformedCredential("no colon")
+    if not password:
+        return Credential(_key(user))
+    return Credential(_key(password), _merchant_id(user))
+
+
+def _merchant_id(user: str) -> UUID:
+    try:
+        return decode(MERCHANT, user)
+    except InvalidIdentifier:
+        return NO_MERCHANT
+
+
+def _key(text: str | None) -> PlaintextKey:
+    try:
+        return PlaintextKey(text or "")
+    except MalformedKey as error:
+        raise MalformedCredential("no API key") from error

@@ -1,0 +1,59 @@
+"""Looking up a key by its digest: always in the database, so a change counts from the very next request."""
+
+from dataclasses import dataclass
+from ipaddress import ip_network
+
+from django.db import Error
+
+from keys.models import ApiKey
+from keys.permissions import Grants
+from keys.verification import Facts
+
+
+class DirectoryUnavailable(Exception):  # noqa: N818 - the product's word
+    """The database did not answer, so nothing is known of any key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A key that exists: the facts that a verdict needs, and the names that people know it by."""
+
+    facts: Facts
+    key_name: str
+    merchant_name: str
+
+
+COLUMNS = (
+    "id",
+    "merchant_id",
+    "status",
+    "merchant__status",
+    "mode",
+    "permissions",
+    "expires_at",
+    "allowed_networks",
+    "name",
+    "merchant__name",
+)
+
+
+def find(digest: bytes) -> Holder | None:
+    """The key with this digest, in one query; None where there is none. Raises DirectoryUnavailable."""
+    try:
+        row = ApiKey.objects.filter(digest=digest).values_list(*COLUMNS).first()
+    except Error as error:
+        raise DirectoryUnavailable from error
+    if row is None:
+        return None
+    key_id, merchant_id, key_status, merchant_status, mode, permissions, expires_at, networks, *names = row
+    facts = Facts(
+        key_id=key_id,
+        merchant_id=merchant_id,
+        key_status=key_status,
+        merchant_status=merchant_status,
+        mode=mode,
+        grants=Grants.parse(permissions),
+        expires_at=expires_at,
+        allowed_networks=tuple(ip_network(network) for network in networks.split()),
+    )
+    return Holder(facts, *names)

@@ -1,0 +1,117 @@
+"""Problem documents (RFC 9457): what /v1/ says when it does not answer what was asked.
+
+Everybody without a usable key gets one and the same 401, whatever the reason: the request log knows it, they
+do not. docs/outcomes.md lists the types.
+"""
+
+from dataclasses import dataclass
+
+from django.http import HttpRequest, JsonResponse
+
+from keys.outcomes import Outcome
+from keys.permissions import Need
+
+TYPE_PREFIX = "urn:merchantadmin:problem:"
+CHALLENGE = 'Bearer realm="merchant API", Basic realm="merchant API", charset="UTF-8"'
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One kind of problem; `name` completes its type."""
+
+    name: str
+    status: int
+    title: str
+    detail: str
+
+    @property
+    def type(self) -> str:
+        return TYPE_PREFIX + self.name
+
+
+UNAUTHORIZED = Problem(
+    "unauthorized",
+    401,
+    "No usable API key",
+    "Send an enabled API key: as Authorization: Bearer, as X-API-Key, or as the password of Authorization: "
+    "Basic with the id of its merchant account as user name.",
+)
+PERMISSION_DENIED = Problem(
+    "permission-denied", 403, "Permission denied", "No API key may make this request: no route names it."
+)
+NETWORK_NOT_ALLOWED = Problem(
+    "network-not-allowed", 403, "Network not allowed", "This API key may not be used from this address."
+)
+ORIGINAL_MISSING = Problem(
+    "original-request-missing",
+    400,
+    "The original request is missing",
+    "The proxy must say which request it asks about: X-Original-Method and X-Original-URI, or "
+    "X-Forwarded-Method and X-Forwarded-Uri, or the original method on /v1/authorize and the original path.",
+)
+ORIGINAL_CONTRADICTORY = Problem(
+    "original-request-contradictory",
+    400,
+    "The original request is told in two ways",
+    "X-Original-Method and X-Original-URI, X-Forwarded-Method and X-Forwarded-Uri, and the path after "
+    "/v1/authorize must agree where more than one is sent. The proxy must remove what it does not set.",
+)
+NOT_FOUND = Problem(
+    "not-found", 404, "There is nothing at this address", "The calls are /v1/whoami and /v1/authorize."
+)
+METHOD_NOT_ALLOWED = Problem("method-not-allowed", 405, "Method not allowed", "Use GET or HEAD.")
+INTERNAL_ERROR = Problem(
+    "internal-error", 500, "Something went wrong", "It is in the server's log under this request id."
+)
+UNAVAILABLE = Problem(
+    "unavailable", 503, "The database cannot be reached", "Nothing is known of any API key now. Try again."
+)
+ALL = (
+    UNAUTHORIZED,
+    PERMISSION_DENIED,
+    NETWORK_NOT_ALLOWED,
+    ORIGINAL_MISSING,
+    ORIGINAL_CONTRADICTORY,
+    NOT_FOUND,
+    METHOD_NOT_ALLOWED,
+    INTERNAL_ERROR,
+    UNAVAILABLE,
+)
+HEADERS = {
+    UNAUTHORIZED: {"WWW-Authenticate": CHALLENGE},
+    METHOD_NOT_ALLOWED: {"Allow": "GET, HEAD"},
+    UNAVAILABLE: {"Retry-After": "1"},
+}
+
+
+def document(problem: Problem, request: HttpRequest, *, detail: str = "", **members: str) -> JsonResponse:
+    """The response for `problem`; `members` extend the document."""
+    content = {
+        "type": problem.type,
+        "title": problem.title,
+        "status": problem.status,
+        "detail": detail or problem.detail,
+        "request_id": request.META.get("REQUEST_ID", ""),
+        **members,
+    }
+    return JsonResponse(
+        content, status=problem.status, content_type="application/problem+json", headers=HEADERS.get(problem)
+    )
+
+
+def refusal(outcome: Outcome, need: Need | None, request: HttpRequest) -> JsonResponse:
+    """The response for a request whose outcome is not VALID."""
+    if outcome.http_status == UNAUTHORIZED.status:
+        return document(UNAUTHORIZED, request)
+    if outcome is Outcome.NETWORK_NOT_ALLOWED:
+        return document(NETWORK_NOT_ALLOWED, request, outcome=outcome.value)
+    if need is None or need.permission is None:
+        return document(PERMISSION_DENIED, request, outcome=outcome.value)
+    permission = str(need.permission)
+    return document(
+        PERMISSION_DENIED,
+        request,
+        detail=f"This API key does not have the permission {permission}.",
+        outcome=outcome.value,
+        required_permission=permission,
+    )
