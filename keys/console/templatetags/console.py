@@ -1,3 +1,145 @@
+"""How the console shows icons, states, times, counts and charts. A builtin of every template."""
+
+from datetime import datetime
+from functools import cache
+from typing import Any
+
 from django import template
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+from lucide import _render_icon
+
+from keys.console import charts
+from keys.usage import Totals, Usage
 
 register = template.Library()
+
+STATUS_ICONS = {"enabled": "check", "disabled": "pause", "revoked": "ban"}
+# From this error rate on, a figure is drawn as trouble.
+TROUBLE = 0.05
+
+
+@register.simple_tag
+@cache
+def icon(name: str, size: int = 16) -> SafeString:
+    """An icon of the Lucide package, inline and hidden from screen readers: a word always stands beside it."""
+    svg = _render_icon(name, size, **{"class": "icon", "aria_hidden": "true", "focusable": "false"})
+    return mark_safe(svg)  # noqa: S308 - it comes from the package
+
+
+@register.filter
+def percent(rate: float | None) -> str:
+    """An error rate as people read it: 0%, <0.1%, 0.8%, 18.4%, 100%, and never a 0 or a 100 that is not."""
+    if rate is None:
+        return "–"
+    if rate in {0, 1}:
+        return f"{rate:.0%}"
+    if rate < 0.001:
+        return "<0.1%"
+    return f"{min(rate, 0.999):.1%}"
+
+
+@register.filter
+def is_trouble(totals: Totals) -> bool:
+    return (totals.error_rate or 0) >= TROUBLE
+
+
+@register.filter
+def amount(number: int) -> str:
+    return f"{number:,}"
+
+
+@register.filter
+def plural(number: int, noun: str) -> str:
+    """`3|plural:"request"` is “3 requests”."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+@register.filter
+def milliseconds(microseconds: int) -> str:
+    return f"{microseconds / 1000:,.1f} ms" if microseconds < 100_000 else f"{microseconds / 1000:,.0f} ms"
+
+
+@register.filter
+def absolute(moment: datetime) -> str:
+    return f"{moment.astimezone(timezone.get_default_timezone()):%-d %b %Y, %H:%M:%S} UTC"
+
+
+@register.filter
+def relative(moment: datetime, now: datetime | None = None) -> str:
+    """“12 seconds ago”, “yesterday”, “3 Nov”, “7 Feb 2025”: what helps at that distance. Also for moments to come."""
+    now = now or timezone.now()
+    seconds = (now - moment).total_seconds()
+    distance = abs(seconds)
+    if distance >= 30 * 86400:
+        return f"{moment:%-d %b}" if moment.year == now.year else f"{moment:%-d %b %Y}"
+    days = abs((now.date() - moment.date()).days)
+    if distance >= 86400 and days == 1:
+        return "yesterday" if seconds > 0 else "tomorrow"
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1)):
+        if distance >= length:
+            text = plural(int(distance // length), unit)
+            return f"{text} ago" if seconds > 0 else f"in {text}"
+    return "just now"
+
+
+@register.simple_tag
+def when(moment: datetime | None, never: str = "Never") -> SafeString:
+    """A moment as relative text, with the absolute one on hover and on focus."""
+    if moment is None:
+        return format_html('<span class="muted">{}</span>', never)
+    full = absolute(moment)
+    return format_html(
+        '<time datetime="{}" tabindex="0" class="tip" data-tip="{}">{}<span class="visually-hidden">, {}</span></time>',
+        moment.isoformat(timespec="seconds"),
+        full,
+        relative(moment),
+        full,
+    )
+
+
+@register.simple_tag
+def status_badge(record: Any) -> SafeString:
+    """The state of a key or a merchant account: icon, word, and what it means for requests."""
+    status = type(record).Status(record.status)
+    return format_html(
+        '<span class="badge badge-{} tip" data-tip="{}">{}{}</span>',
+        status.value,
+        status.meaning,
+        icon(STATUS_ICONS[status.value], 12),
+        status.label,
+    )
+
+
+@register.simple_tag
+def mode_tag(mode: str) -> SafeString:
+    return format_html('<span class="mode mode-{}">{}</span>', mode, mode)
+
+
+@register.inclusion_tag("keys/_bars.html")
+def bars(usage: Usage) -> dict[str, Any]:
+    """The small chart of a row: decoration for the figures beside it."""
+    return {"chart": charts.draw(usage, width=96, height=24, gap=1)}
+
+
+@register.inclusion_tag("keys/_chart.html")
+def chart(usage: Usage, link: str) -> dict[str, Any]:
+    """The chart of a page: each bar is a link to its requests (`link` and a span of time), and a table says the same."""
+    return {"chart": charts.draw(usage, width=720, height=120, gap=4), "usage": usage, "link": link}
+
+
+@register.filter
+def undo_of(tags: str) -> str:
+    """The address that a message's Undo posts to, or nothing."""
+    return next((tag.removeprefix("undo=") for tag in tags.split() if tag.startswith("undo=")), "")
+
+
+@register.filter
+def changes(entry: Any) -> list[tuple[str, Any, Any]]:
+    """The fields of a history row with what they held before and after."""
+    fields = [*entry.before, *(name for name in entry.after if name not in entry.before)]
+    return [
+        (name.replace("_", " ").capitalize(), entry.before.get(name), entry.after.get(name))
+        for name in fields
+    ]

@@ -8,7 +8,10 @@ from django.shortcuts import render
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     return _page(
-        request, 400, "That request cannot be understood", "The address or the form is damaged. Go back and try again."
+        request,
+        400,
+        "That request cannot be understood",
+        "The address or the form is damaged. Go back and try again.",
     )
 
 
@@ -27,7 +30,10 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 def page_not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     return _page(
-        request, 404, "There is nothing at this address", "The link may be mistyped or cut short, or not meant for you."
+        request,
+        404,
+        "There is nothing at this address",
+        "The link may be mistyped or cut short, or not meant for you.",
     )
 
 

@@ -1,0 +1,25 @@
+"""The person behind a request, as the history names them."""
+
+from django.conf import settings
+from django.http import HttpRequest
+
+from keys.addresses import client_address
+from keys.history import Actor
+from keys.models import User
+
+
+def actor_of(request: HttpRequest) -> Actor:
+    user = request.user
+    assert isinstance(user, User)
+    address = client_address(
+        remote=request.META.get("REMOTE_ADDR", ""),
+        forwarded_for=request.headers.get("X-Forwarded-For", ""),
+        trusted_proxies=settings.TRUSTED_PROXY_COUNT,
+    )
+    return Actor(
+        name=user.display_name,
+        user=user,
+        address=str(address) if address else None,
+        user_agent=request.headers.get("User-Agent", ""),
+        request_id=request.META.get("REQUEST_ID", ""),
+    )

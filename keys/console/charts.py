@@ -1,0 +1,75 @@
+"""Geometry of the bars: numbers for an SVG, no looks.
+
+The axis of time is true: the window's first and last bars, which are parts of a clock hour, are as wide as they are
+long, and the bars fill the 24 hours without a hole.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from keys.usage import HOUR, Bar, Usage
+
+# A failure must be seen: one failed request in a million is still this high.
+LEAST_HEIGHT = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    bar: Bar
+    x: float
+    width: float
+    succeeded_y: float
+    succeeded_height: float
+    failed_y: float
+    failed_height: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    x: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    width: int
+    height: int
+    columns: list[Column]
+    ticks: list[Tick]
+
+
+def draw(usage: Usage, *, width: int, height: int, gap: float) -> Chart:
+    """The columns of `usage` in a box of `width` × `height` units, with `gap` units between them."""
+    start, end = usage.window.start, usage.window.end
+    scale = width / (end - start).total_seconds()
+    highest = max((bar.total for bar in usage.bars), default=0)
+
+    def place(moment: datetime) -> float:
+        return (moment - start).total_seconds() * scale
+
+    columns = []
+    for bar in usage.bars:
+        x = place(bar.start)
+        failed = _length(bar.failed, highest, height)
+        total = max(_length(bar.total, highest, height), failed)
+        columns.append(
+            Column(
+                bar=bar,
+                x=round(x, 2),
+                width=round(max(place(bar.end) - x - gap, 0.5), 2),
+                succeeded_y=round(height - total, 2),
+                succeeded_height=round(total - failed, 2),
+                failed_y=round(height - failed, 2),
+                failed_height=round(failed, 2),
+            )
+        )
+    ticks = [
+        Tick(round(place(bar.start), 2), f"{bar.start:%H:%M}")
+        for bar in usage.bars
+        if bar.start.minute == 0 and bar.start.hour % 4 == 0 and end - bar.start > HOUR
+    ]
+    return Chart(width, height, columns, ticks)
+
+
+def _length(count: int, highest: int, height: int) -> float:
+    return max(count / highest * height, LEAST_HEIGHT) if count else 0.0

@@ -1,0 +1,205 @@
+"""What the grids can be filtered by. The state of a filter is a form in the address; each filter in force is a pill."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+import django_filters as filters
+from django import forms
+from django.db.models import Q, QuerySet
+from django.http import QueryDict
+from django.utils import timezone
+
+from keys import search
+from keys.identifiers import API_KEY, InvalidIdentifier, decode, first_id_at
+from keys.keyformat import MASK_DOTS, Mode, scrub
+from keys.models import ApiKey, Merchant, RequestLog
+from keys.models.apikey import ApiKeyStatus
+from keys.models.merchant import MerchantStatus
+from keys.outcomes import Outcome
+
+SEARCH_MAX = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Pill:
+    """One filter in force, and the query string without it."""
+
+    label: str
+    value: str
+    without: str
+
+
+class GridFilter(filters.FilterSet):  # type: ignore[misc]
+    """A filter set that can name its filters in force, and that knows whether a search found more than it shows."""
+
+    search_label = "Search"
+    truncated = False
+
+    def pills(self) -> Iterator[Pill]:
+        data = cast("QueryDict", self.data)
+        for name, filter_ in self.filters.items():
+            value = self.form.cleaned_data.get(name) if self.form.is_valid() else None
+            if value in (None, ""):
+                continue
+            rest = data.copy()
+            for parameter in (name, "after", "before"):
+                rest.pop(parameter, None)
+            yield Pill(filter_.label, self.shown(name, value), rest.urlencode())
+
+    def shown(self, name: str, value: Any) -> str:
+        choices = dict(getattr(self.form.fields[name], "choices", ()))
+        if isinstance(value, datetime):
+            return f"{value:%-d %b %H:%M} UTC"
+        return str(choices.get(value, value))
+
+
+def search_filter(placeholder: str, method: str) -> filters.CharFilter:
+    widget = forms.TextInput(
+        attrs={
+            "type": "search",
+            "placeholder": placeholder,
+            "aria-label": placeholder,
+            "autocomplete": "off",
+            "spellcheck": "false",
+            "maxlength": SEARCH_MAX,
+            "data-search": "",
+        }
+    )
+    return filters.CharFilter(method=method, label="Search", max_length=SEARCH_MAX, strip=True, widget=widget)
+
+
+def choice_filter(label: str, choices: Any, **extra: Any) -> filters.ChoiceFilter:
+    return filters.ChoiceFilter(
+        label=label,
+        choices=choices,
+        empty_label=f"Any {label.lower()}",
+        widget=forms.Select(attrs={"aria-label": label}),
+        **extra,
+    )
+
+
+class MerchantFilter(GridFilter):
+    q = search_filter("Search merchant accounts", "find")
+    status = choice_filter("Status", MerchantStatus.choices)
+
+    class Meta:
+        model = Merchant
+        fields: list[str] = []
+
+    def find(self, queryset: QuerySet[Merchant], name: str, value: str) -> QuerySet[Merchant]:
+        found = search.find(value)
+        self.truncated = len(found) > search.FOUND
+        return queryset.filter(pk__in=found[: search.FOUND])
+
+
+LAST_USED = (
+    ("day", "Last 24 hours"),
+    ("week", "Last 7 days"),
+    ("idle", "Not in 30 days"),
+    ("never", "Never"),
+)
+
+
+class ApiKeyFilter(GridFilter):
+    q = search_filter("Search keys", "find")
+    status = choice_filter("Status", ApiKeyStatus.choices)
+    mode = choice_filter("Mode", Mode.choices)
+    last_used = choice_filter("Last used", LAST_USED, method="used")
+
+    class Meta:
+        model = ApiKey
+        fields: list[str] = []
+
+    def find(self, queryset: QuerySet[ApiKey], name: str, value: str) -> QuerySet[ApiKey]:
+        """By name and description, by id, or by the mask: a whole key pasted here finds its row as well."""
+        try:
+            return queryset.filter(pk=decode(API_KEY, value))
+        except InvalidIdentifier:
+            pass
+        match = Q(name__icontains=value) | Q(description__icontains=value)
+        head, dots, tail = scrub(value).partition(MASK_DOTS)
+        prefix, _, start = head.rpartition("_")
+        if prefix in {"sk_live", "sk_test"}:
+            match |= Q(mode=prefix[3:], head__startswith=start[:4]) & (Q(tail=tail[-4:]) if tail else Q())
+        return queryset.filter(match)
+
+    def used(self, queryset: QuerySet[ApiKey], name: str, value: str) -> QuerySet[ApiKey]:
+        now = timezone.now()
+        return queryset.filter(
+            {
+                "day": Q(last_used_at__gte=now - timedelta(hours=24)),
+                "week": Q(last_used_at__gte=now - timedelta(days=7)),
+                "idle": Q(last_used_at__lt=now - timedelta(days=30)),
+                "never": Q(last_used_at=None),
+            }[value]
+        )
+
+
+RESULTS = (("succeeded", "Succeeded"), ("failed", "Failed"))
+
+
+class RequestFilter(GridFilter):
+    """Filters of one merchant account's request log. A span of time is a range of ids, which the index serves."""
+
+    key = filters.CharFilter(label="Key", method="of_key", widget=forms.HiddenInput())
+    result = choice_filter("Result", RESULTS, method="with_result")
+    outcome = choice_filter(
+        "Outcome", [choice for choice in Outcome.choices if choice[0] not in {"MALFORMED", "NOT_FOUND"}]
+    )
+    path = filters.CharFilter(
+        label="Path",
+        method="with_path",
+        max_length=SEARCH_MAX,
+        widget=forms.TextInput(
+            attrs={
+                "type": "search",
+                "placeholder": "Path begins with…",
+                "aria-label": "Path begins with",
+                "data-search": "",
+            }
+        ),
+    )
+    since = filters.IsoDateTimeFilter(label="Since", method="from_time", widget=forms.HiddenInput())
+    until = filters.IsoDateTimeFilter(label="Until", method="to_time", widget=forms.HiddenInput())
+
+    class Meta:
+        model = RequestLog
+        fields: list[str] = []
+
+    def shown(self, name: str, value: Any) -> str:
+        if name == "key":
+            key = self.key_named(value)
+            return key.name if key else value
+        return super().shown(name, value)
+
+    def key_named(self, value: str) -> ApiKey | None:
+        try:
+            return ApiKey.objects.filter(pk=decode(API_KEY, value)).first()
+        except InvalidIdentifier:
+            return None
+
+    def of_key(self, queryset: QuerySet[RequestLog], name: str, value: str) -> QuerySet[RequestLog]:
+        try:
+            return queryset.filter(key=decode(API_KEY, value))
+        except InvalidIdentifier:
+            return queryset.none()
+
+    def with_result(self, queryset: QuerySet[RequestLog], name: str, value: str) -> QuerySet[RequestLog]:
+        return queryset.filter(status__gte=400) if value == "failed" else queryset.filter(status__lt=400)
+
+    def with_path(self, queryset: QuerySet[RequestLog], name: str, value: str) -> QuerySet[RequestLog]:
+        return queryset.filter(path__startswith=value)
+
+    def from_time(self, queryset: QuerySet[RequestLog], name: str, value: datetime) -> QuerySet[RequestLog]:
+        return queryset.filter(id__gte=_id_at(value))
+
+    def to_time(self, queryset: QuerySet[RequestLog], name: str, value: datetime) -> QuerySet[RequestLog]:
+        return queryset.filter(id__lt=_id_at(value))
+
+
+def _id_at(value: datetime) -> Any:
+    """The id bound at `value`; a moment before 1970 or after 9999 is the nearest that ids can tell."""
+    earliest = datetime(1970, 1, 1, tzinfo=timezone.get_default_timezone())
+    return first_id_at(max(value, earliest))

@@ -1,0 +1,268 @@
+"""The console's forms. The domain judges every value; a form carries it there and brings the answer back."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.core import signing
+from django.utils import timezone
+
+from keys import lifecycle, merchants
+from keys.errors import DomainError, InvalidField
+from keys.identifiers import new_id
+from keys.keyformat import Mode
+from keys.models import ApiKey, Merchant, User
+from keys.models.apikey import DESCRIPTION_MAX
+from keys.models.apikey import NAME_MAX as KEY_NAME_MAX
+from keys.models.merchant import NAME_MAX as MERCHANT_NAME_MAX
+from keys.permissions import Access, catalogue
+
+SUBMISSION_SALT = "keys.console.submission"
+
+
+def new_submission(user: User) -> str:
+    """A signed id for the key that this form will make: the same form sent twice makes one key."""
+    return signing.dumps([str(new_id()), user.pk], salt=SUBMISSION_SALT)
+
+
+def submitted_id(text: str, user: User) -> UUID | None:
+    """The id that `new_submission` gave to this user, or None for anything else."""
+    try:
+        key_id, owner = signing.loads(text, salt=SUBMISSION_SALT, max_age=timedelta(days=2))
+    except (signing.BadSignature, ValueError, TypeError):
+        return None
+    return UUID(key_id) if owner == user.pk else None
+
+
+class DomainForm(forms.Form):
+    """A form whose fields are cleaned by the domain's own functions."""
+
+    required_css_class = "required"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("label_suffix", "")
+        super().__init__(*args, **kwargs)
+
+    def cleaned(self, name: str, clean: Callable[[Any], Any]) -> Any:
+        try:
+            return clean(self.cleaned_data.get(name) or "")
+        except InvalidField as error:
+            raise forms.ValidationError(str(error)) from error
+
+    def refuse(self, error: DomainError) -> None:
+        """Show a refusal of the domain beside its field, or on top of the form."""
+        field = error.field if isinstance(error, InvalidField) and error.field in self.fields else None
+        self.add_error(field, str(error))
+
+
+def line_field(label: str, maximum: int, help_text: str = "", *, required: bool = True) -> forms.CharField:
+    # No max_length on the field: the domain's own message says how long the text is, and nothing is cut off unseen.
+    return forms.CharField(
+        label=label,
+        help_text=help_text,
+        required=required,
+        error_messages={"required": f"Enter a {label.lower()}."},
+        widget=forms.TextInput(attrs={"autocomplete": "off", "data-maximum": maximum}),
+    )
+
+
+def description_field() -> forms.CharField:
+    return forms.CharField(
+        label="Description",
+        required=False,
+        help_text="What uses this key, and whom to ask about it.",
+        widget=forms.Textarea(attrs={"rows": 3, "data-maximum": DESCRIPTION_MAX}),
+    )
+
+
+class MerchantForm(DomainForm):
+    name = line_field("Name", MERCHANT_NAME_MAX, "The business name, as its people write it.")
+    website = line_field("Website", merchants.WEBSITE_MAX, required=False)
+
+    def clean_name(self) -> str:
+        return str(self.cleaned("name", merchants.clean_merchant_name))
+
+    def clean_website(self) -> str:
+        return str(self.cleaned("website", merchants.clean_website))
+
+
+class NewMerchantForm(MerchantForm):
+    """Two businesses may share a name, but not by accident: the second asks to be confirmed."""
+
+    same_name = forms.BooleanField(label="This is another business with the same name", required=False)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        self.twin = Merchant.objects.filter(name=cleaned.get("name")).first()
+        if self.twin is not None and not cleaned.get("same_name"):
+            self.add_error(
+                "name",
+                "A merchant account with this name exists already. Tick the box below if this is another business.",
+            )
+        elif self.twin is None:
+            del self.fields["same_name"]
+        return cleaned
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.twin: Merchant | None = None
+
+
+class RevisionForm(DomainForm):
+    """A form that edits what somebody else may be editing too."""
+
+    revision = forms.IntegerField(widget=forms.HiddenInput(), min_value=1)
+
+    def resubmit(self, revision: int) -> None:
+        """After a stale edit: keep what the person wrote, and let the next save build on `revision`."""
+        self.data = self.data.copy()
+        self.data["revision"] = str(revision)
+
+
+class MerchantEditForm(RevisionForm, MerchantForm):
+    pass
+
+
+class ApiKeyEditForm(RevisionForm):
+    name = line_field("Key name", KEY_NAME_MAX)
+    description = description_field()
+
+    def clean_name(self) -> str:
+        return str(self.cleaned("name", lifecycle.clean_key_name))
+
+    def clean_description(self) -> str:
+        return str(self.cleaned("description", lifecycle.clean_description))
+
+
+class ApiKeyForm(DomainForm):
+    """A new API key: one field for each resource of the permission catalogue."""
+
+    submission = forms.CharField(widget=forms.HiddenInput(), required=False)
+    name = line_field("Key name", KEY_NAME_MAX, "Name it after what uses it, such as “Checkout backend”.")
+    description = description_field()
+    mode = forms.ChoiceField(
+        label="Mode",
+        choices=Mode.choices,
+        initial=Mode.TEST,
+        widget=forms.RadioSelect(),
+        error_messages={"required": "Choose Live mode or Test mode."},
+    )
+    expires_at = forms.DateTimeField(
+        label="Expires",
+        required=False,
+        help_text="In UTC. Leave it empty for a key that does not expire.",
+        input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d"],
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+    )
+    allowed_networks = forms.CharField(
+        label="Allowed networks",
+        required=False,
+        help_text="One in a line, such as 203.0.113.0/24. Leave it empty to allow any address.",
+        widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false", "class": "mono"}),
+    )
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.user = user
+        self.fields["submission"].initial = new_submission(user)
+        for resource in catalogue().resources.values():
+            choices = [(access.value, access.label) for access in (Access.NONE, *resource.accesses)]
+            self.fields[f"permission_{resource.name}"] = forms.ChoiceField(
+                label=resource.label,
+                choices=choices,
+                initial=Access.NONE,
+                required=False,
+                help_text=resource.description,
+                widget=forms.RadioSelect(),
+            )
+
+    def permission_fields(self) -> list[forms.BoundField]:
+        return [self[name] for name in self.fields if name.startswith("permission_")]
+
+    def clean(self) -> dict[str, Any]:
+        """A permission that the catalogue does not know is refused aloud, never dropped."""
+        known = {f"permission_{name}" for name in catalogue().resources}
+        unknown = [name for name in self.data if name.startswith("permission_") and name not in known]
+        if unknown:
+            self.add_error(
+                None, f"There is no resource called “{unknown[0].removeprefix('permission_')[:40]}”."
+            )
+        return super().clean() or {}
+
+    def clean_name(self) -> str:
+        return str(self.cleaned("name", lifecycle.clean_key_name))
+
+    def clean_description(self) -> str:
+        return str(self.cleaned("description", lifecycle.clean_description))
+
+    def clean_allowed_networks(self) -> list[str]:
+        return list(
+            self.cleaned(
+                "allowed_networks", lambda text: lifecycle.clean_networks(text.replace(",", " ").split())
+            )
+        )
+
+    def clean_expires_at(self) -> datetime | None:
+        expires_at: datetime | None = self.cleaned_data["expires_at"]
+        if expires_at is not None and expires_at <= timezone.now():
+            raise forms.ValidationError("The expiry date has passed already. Choose a later one, or none.")
+        return expires_at
+
+    def values(self) -> dict[str, Any]:
+        """What `lifecycle.create` takes, once the form is valid."""
+        return {
+            "name": self.cleaned_data["name"],
+            "description": self.cleaned_data["description"],
+            "mode": self.cleaned_data["mode"],
+            "permissions": {
+                name: self.cleaned_data[f"permission_{name}"] or Access.NONE for name in catalogue().resources
+            },
+            "expires_at": self.cleaned_data["expires_at"],
+            "allowed_networks": self.cleaned_data["allowed_networks"],
+            "key_id": submitted_id(self.cleaned_data["submission"], self.user),
+        }
+
+
+def presets_of(key: ApiKey) -> dict[str, Any]:
+    """The initial values of the form that duplicates `key`."""
+    return {
+        "name": lifecycle.free_copy_name(key),
+        "description": key.description,
+        "mode": key.mode,
+        "expires_at": key.expires_at,
+        "allowed_networks": key.allowed_networks.replace(" ", "\n"),
+        **{f"permission_{name}": access.value for name, access in key.grants.items()},
+    }
+
+
+class RevokeForm(forms.Form):
+    """The typed name, checked on the server."""
+
+    confirm = forms.CharField(
+        label="Key name",
+        label_suffix="",
+        required=False,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+    reason = forms.CharField(label="Reason", label_suffix="", required=False, max_length=500)
+
+    def __init__(self, *args: Any, key: ApiKey, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.key = key
+
+    def clean_confirm(self) -> str:
+        confirm = str(self.cleaned_data["confirm"])
+        if " ".join(confirm.split()) != " ".join(self.key.name.split()):
+            raise forms.ValidationError("That is not this key's name. Type it exactly as it is shown.")
+        return confirm
+
+
+class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = User
+        fields = ["first_name", "last_name", "theme", "keyboard_shortcuts"]
+        labels = {"keyboard_shortcuts": "Keyboard shortcuts"}
+        help_texts = {"keyboard_shortcuts": "Single keys such as / and n. Press ? for the list."}
+        widgets = {"theme": forms.RadioSelect()}

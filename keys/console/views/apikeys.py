@@ -1,0 +1,173 @@
+"""API keys: create, duplicate, the key's own page, and its end."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.mixins import LoginRequiredMixin
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.cache import add_never_cache_headers
+from django.views.generic import View
+
+from keys import history, lifecycle, usage
+from keys.console.actors import actor_of
+from keys.console.forms import ApiKeyEditForm, ApiKeyForm, RevokeForm, presets_of
+from keys.errors import AlreadyCreated, DomainError, StaleEdit
+from keys.models import ApiKey, HistoryEntry, Merchant
+from keys.models.apikey import ApiKeyStatus
+from keys.permissions import Access, catalogue
+
+EVENTS_SHOWN = 50
+
+
+class ApiKeyCreateView(LoginRequiredMixin, View):
+    """New API key. The answer to the POST is the page that shows the key: it has no address that could be opened again."""
+
+    def subject(self, pk: UUID) -> tuple[Merchant, ApiKey | None]:
+        """The merchant account of the new key, and the key that it is a duplicate of."""
+        return get_object_or_404(Merchant, pk=pk), None
+
+    def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        merchant, origin = self.subject(pk)
+        return self.page(request, merchant, origin, self.form(initial=presets_of(origin) if origin else None))
+
+    def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        merchant, origin = self.subject(pk)
+        form = self.form(request.POST)
+        if not form.is_valid():
+            return self.page(request, merchant, origin, form, status=422)
+        values = form.values()
+        try:
+            key, secret = lifecycle.create(
+                merchant=merchant, duplicated_from=origin, actor=actor_of(request), **values
+            )
+        except AlreadyCreated as error:
+            messages.info(request, str(error))
+            return redirect("apikey-detail", values["key_id"])
+        except DomainError as error:
+            form.refuse(error)
+            return self.page(request, merchant, origin, form, status=422)
+        context = {"merchant": merchant, "key": key, "secret": secret.reveal(), "origin": origin}
+        response = render(request, "keys/apikey_created.html", context)
+        add_never_cache_headers(response)
+        return response
+
+    def form(self, data: Any = None, initial: Any = None) -> ApiKeyForm:
+        return ApiKeyForm(data, initial=initial, user=self.request.user)  # type: ignore[arg-type]
+
+    def page(
+        self,
+        request: HttpRequest,
+        merchant: Merchant,
+        origin: ApiKey | None,
+        form: ApiKeyForm,
+        status: int = 200,
+    ) -> HttpResponse:
+        context = {"merchant": merchant, "origin": origin, "form": form, "presets": catalogue().presets}
+        response = render(request, "keys/apikey_form.html", context, status=status)
+        # Back to a form that was sent must fetch a fresh one, or it would send the old submission again.
+        add_never_cache_headers(response)
+        return response
+
+
+class ApiKeyDuplicateView(ApiKeyCreateView):
+    """The same form, with every preset of another key."""
+
+    def subject(self, pk: UUID) -> tuple[Merchant, ApiKey | None]:
+        origin = get_object_or_404(ApiKey.objects.select_related("merchant"), pk=pk)
+        return origin.merchant, origin
+
+
+class ApiKeyPageMixin(LoginRequiredMixin):
+    def key(self, pk: UUID) -> ApiKey:
+        keys = ApiKey.objects.select_related("merchant", "created_by", "duplicated_from")
+        return get_object_or_404(keys, pk=pk)
+
+    def page(
+        self, request: HttpRequest, key: ApiKey, form: ApiKeyEditForm, status: int = 200, **extra: Any
+    ) -> HttpResponse:
+        events = list(HistoryEntry.objects.filter(key=key).order_by("-at", "-id")[: EVENTS_SHOWN + 1])
+        context = {
+            "key": key,
+            "merchant": key.merchant,
+            "form": form,
+            "usage": usage.last_24_hours([key.pk])[key.pk],
+            "last_hour": usage.last_hour(key.pk),
+            "status": ApiKeyStatus(key.status),
+            "permissions": permission_rows(key),
+            "created": history.latest(key=key, action=history.Action.KEY_CREATED),
+            "events": events[:EVENTS_SHOWN],
+            "more_events": len(events) > EVENTS_SHOWN,
+            "latest": events[0] if events else None,
+            "revoke_form": RevokeForm(key=key),
+        }
+        return render(request, "keys/apikey_detail.html", context | extra, status=status)
+
+
+class ApiKeyDetailView(ApiKeyPageMixin, View):
+    """The key's page; its POST is Save changes."""
+
+    def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        key = self.key(pk)
+        initial = {"name": key.name, "description": key.description, "revision": key.revision}
+        return self.page(request, key, ApiKeyEditForm(initial=initial))
+
+    def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        key = self.key(pk)
+        form = ApiKeyEditForm(request.POST)
+        if not form.is_valid():
+            return self.page(request, key, form, status=422)
+        try:
+            lifecycle.update(key=key, actor=actor_of(request), **form.cleaned_data)
+        except StaleEdit as error:
+            form.resubmit(key.revision)
+            return self.page(request, key, form, status=409, conflict=error)
+        except DomainError as error:
+            form.refuse(error)
+            return self.page(request, key, form, status=422)
+        messages.success(request, "Changes saved.")
+        return redirect(key)
+
+
+class ApiKeyRevokeView(ApiKeyPageMixin, View):
+    """The end of a key: the typed name is checked here, whatever the dialog did."""
+
+    def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        key = self.key(pk)
+        return self.confirmation(request, key, RevokeForm(key=key))
+
+    def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        key = self.key(pk)
+        form = RevokeForm(request.POST, key=key)
+        if key.is_disabled and not form.is_valid():
+            return self.confirmation(request, key, form, status=422)
+        try:
+            lifecycle.revoke(key=key, actor=actor_of(request), reason=request.POST.get("reason", ""))
+        except DomainError as error:
+            messages.error(request, str(error))
+        else:
+            messages.success(request, f"“{key.name}” revoked. It stays on the grid as a record.")
+        return redirect(key)
+
+    def confirmation(
+        self, request: HttpRequest, key: ApiKey, form: RevokeForm, status: int = 200
+    ) -> HttpResponse:
+        context = {
+            "key": key,
+            "merchant": key.merchant,
+            "usage": usage.last_24_hours([key.pk])[key.pk],
+            "revoke_form": form,
+        }
+        return render(request, "keys/apikey_revoke.html", context, status=status)
+
+
+def permission_rows(key: ApiKey) -> list[tuple[str, Access]]:
+    """Each resource of the catalogue with the key's access; then what the key has that the catalogue no longer knows."""
+    resources = catalogue().resources
+    rows = [(resource.label, key.grants.get(name, Access.NONE)) for name, resource in resources.items()]
+    return rows + [
+        (f"{name} (not in the catalogue)", access)
+        for name, access in key.grants.items()
+        if name not in resources
+    ]

@@ -1,0 +1,106 @@
+"""The Developers tab: the grid of a merchant account's API keys, and what can be done from a row."""
+
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.mixins import LoginRequiredMixin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.generic import View
+
+from keys import lifecycle, usage
+from keys.console.actors import actor_of
+from keys.console.filters import ApiKeyFilter
+from keys.console.tables import ApiKeyTable
+from keys.console.views.grid import GridView
+from keys.console.views.merchants import MerchantPageMixin
+from keys.errors import DomainError
+from keys.models import ApiKey
+
+
+def add_usage(keys: list[ApiKey]) -> None:
+    usages = usage.last_24_hours(key.pk for key in keys)
+    for key in keys:
+        key.usage = usages[key.pk]  # type: ignore[attr-defined]
+
+
+class DevelopersView(MerchantPageMixin, GridView):
+    tab = "developers"
+    table_class = ApiKeyTable
+    filterset_class = ApiKeyFilter
+    template_name = "keys/developers.html"
+    empty_template = "keys/_apikeys_empty.html"
+    noun = "API key"
+
+    def get(self, request: HttpRequest, pk: UUID, **_: Any) -> HttpResponse:
+        self.account = self.merchant(pk)
+        return super().get(request)
+
+    def rows(self) -> QuerySet[ApiKey]:
+        return ApiKey.objects.filter(merchant=self.account)
+
+    def decorate(self, rows: list[ApiKey]) -> None:
+        add_usage(rows)
+
+    def context(self) -> dict[str, Any]:
+        return self.header(self.account)
+
+
+class ApiKeyMoveView(LoginRequiredMixin, View):
+    """Disable or enable: at once, with Undo in the message. From the grid it answers with the row alone."""
+
+    http_method_names = ["post"]
+    undo: str
+
+    def move(self, key: ApiKey, request: HttpRequest) -> str:
+        """Take the step; returns what to tell."""
+        raise NotImplementedError
+
+    def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        key = get_object_or_404(ApiKey.objects.select_related("merchant"), pk=pk)
+        try:
+            told = self.move(key, request)
+        except DomainError as error:
+            messages.error(request, str(error))
+        else:
+            messages.success(request, told, extra_tags=f"undo={reverse(self.undo, args=[pk])}")
+        if request.htmx:  # type: ignore[attr-defined]
+            return self.row(request, pk)
+        target = request.POST.get("next", "")
+        if url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()}):
+            return redirect(target)
+        return redirect(key)
+
+    def row(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        key = ApiKey.objects.get(pk=pk)
+        add_usage([key])
+        page = urlsplit(request.htmx.current_url or "")  # type: ignore[attr-defined]
+        return_to = f"{page.path}?{page.query}" if page.query else page.path
+        return render(request, "keys/_apikey_row_changed.html", {"record": key, "return_to": return_to})
+
+
+class ApiKeyDisableView(ApiKeyMoveView):
+    undo = "apikey-enable"
+
+    def move(self, key: ApiKey, request: HttpRequest) -> str:
+        recent = usage.last_hour(key.pk)
+        lifecycle.disable(key=key, actor=actor_of(request), reason=request.POST.get("reason", ""))
+        told = f"“{key.name}” disabled. Requests with it are refused from now on."
+        return (
+            f"{told} It made {recent:,} request{'' if recent == 1 else 's'} in the last hour."
+            if recent
+            else told
+        )
+
+
+class ApiKeyEnableView(ApiKeyMoveView):
+    undo = "apikey-disable"
+
+    def move(self, key: ApiKey, request: HttpRequest) -> str:
+        lifecycle.enable(key=key, actor=actor_of(request), reason=request.POST.get("reason", ""))
+        return f"“{key.name}” enabled. Requests with it are answered again."

@@ -1,0 +1,76 @@
+"""The grid: one view for the page and for the part of it that a search, a filter, a sort or a page turn replaces."""
+
+from typing import Any
+
+from django.contrib.auth.mixins import LoginRequiredMixin
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.cache import patch_vary_headers
+from django.views.generic import View
+
+from keys.console.filters import GridFilter
+from keys.console.keyset import BadCursor, Ordering, Page, count_up_to, paginate
+from keys.console.tables import GridTable
+
+PAGE_SIZE = 25
+
+
+class GridView(LoginRequiredMixin, View):
+    """Declares its table, filter set and templates; `rows()` says which rows are in reach of this person."""
+
+    table_class: type[GridTable]
+    filterset_class: type[GridFilter]
+    template_name: str
+    fragment_name = "keys/_grid.html"
+    empty_template: str
+    noun: str
+
+    def rows(self) -> "QuerySet[Any]":
+        raise NotImplementedError
+
+    def decorate(self, rows: list[Any]) -> None:
+        """Add to the rows of this page what the table shows beyond their own columns, in a fixed number of queries."""
+
+    def context(self) -> dict[str, Any]:
+        """What the page around the grid needs; not asked for where only the grid is drawn."""
+        return {}
+
+    def get(self, request: HttpRequest, **_: Any) -> HttpResponse:
+        fragment = (
+            bool(request.htmx) and not request.htmx.boosted and not request.htmx.history_restore_request
+        )  # type: ignore[attr-defined]
+        context = self.grid_context() | ({} if fragment else self.context())
+        response = render(request, self.fragment_name if fragment else self.template_name, context)
+        patch_vary_headers(response, ["HX-Request"])
+        return response
+
+    def grid_context(self) -> dict[str, Any]:
+        everything = self.rows()
+        filterset = self.filterset_class(self.request.GET, queryset=everything, request=self.request)
+        found = filterset.qs if filterset.is_valid() else everything
+        sort = self.table_class.sort_named(self.request.GET.get("sort", ""))
+        page = self.page(found, self.table_class.orderings[sort])
+        self.decorate(page.rows)
+        count, capped = count_up_to(found)
+        return {
+            "filter": filterset,
+            "pills": list(filterset.pills()),
+            "table": self.table_class(page.rows, sort=sort, empty_text=""),
+            "page": page,
+            "count": count,
+            "capped": capped,
+            "noun": self.noun,
+            "empty_template": self.empty_template,
+        }
+
+    def page(self, found: "QuerySet[Any]", ordering: Ordering) -> Page[Model]:
+        after, before = (self.request.GET.get(name, "") for name in ("after", "before"))
+        try:
+            page = paginate(found, ordering, size=PAGE_SIZE, after=after, before=before)
+        except BadCursor:
+            after = before = ""
+            page = paginate(found, ordering, size=PAGE_SIZE)
+        if (after or before) and not page.rows:
+            return paginate(found, ordering, size=PAGE_SIZE)
+        return page

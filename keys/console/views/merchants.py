@@ -1,0 +1,166 @@
+"""Merchant accounts: the grid, the General tab, and its actions."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.mixins import LoginRequiredMixin
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.generic import View
+
+from keys import merchants, usage
+from keys.console.actors import actor_of
+from keys.console.filters import MerchantFilter
+from keys.console.forms import MerchantEditForm, NewMerchantForm
+from keys.console.tables import MerchantTable
+from keys.console.views.grid import GridView
+from keys.errors import DomainError, StaleEdit
+from keys.models import ApiKey, HistoryEntry, Merchant
+from keys.models.apikey import ApiKeyStatus
+
+EVENTS_SHOWN = 50
+
+
+class MerchantListView(GridView):
+    table_class = MerchantTable
+    filterset_class = MerchantFilter
+    template_name = "keys/merchant_list.html"
+    empty_template = "keys/_merchants_empty.html"
+    noun = "merchant account"
+
+    def rows(self) -> QuerySet[Merchant]:
+        return Merchant.objects.all()
+
+    def decorate(self, rows: list[Merchant]) -> None:
+        ids = [merchant.pk for merchant in rows]
+        usages = usage.totals(ids)
+        enabled = dict(
+            ApiKey.objects.filter(merchant__in=ids, status_rank=3)
+            .order_by()
+            .values_list("merchant")
+            .annotate(Count("pk"))
+        )
+        for merchant in rows:
+            merchant.usage = usages[merchant.pk]  # type: ignore[attr-defined]
+            merchant.enabled_keys = enabled.get(merchant.pk, 0)  # type: ignore[attr-defined]
+
+
+class MerchantCreateView(LoginRequiredMixin, View):
+    def get(self, request: HttpRequest) -> HttpResponse:
+        form = NewMerchantForm()
+        del form.fields["same_name"]
+        return self.page(request, form)
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        form = NewMerchantForm(request.POST)
+        if not form.is_valid():
+            return self.page(request, form, status=422)
+        merchant = merchants.create(
+            name=form.cleaned_data["name"], website=form.cleaned_data["website"], actor=actor_of(request)
+        )
+        messages.success(request, f"Merchant account “{merchant.name}” created. It has no API keys yet.")
+        return redirect("developers", merchant.pk)
+
+    def page(self, request: HttpRequest, form: NewMerchantForm, status: int = 200) -> HttpResponse:
+        return render(request, "keys/merchant_form.html", {"form": form}, status=status)
+
+
+class MerchantPageMixin(LoginRequiredMixin):
+    """A page of one merchant account, under its header and tabs."""
+
+    tab = "general"
+
+    def merchant(self, pk: UUID) -> Merchant:
+        return get_object_or_404(Merchant, pk=pk)
+
+    def header(self, merchant: Merchant) -> dict[str, Any]:
+        statuses = dict(
+            ApiKey.objects.filter(merchant=merchant).order_by().values_list("status").annotate(Count("pk"))
+        )
+        return {
+            "merchant": merchant,
+            "tab": self.tab,
+            "key_count": sum(statuses.values()),
+            "enabled_key_count": statuses.get(ApiKeyStatus.ENABLED, 0),
+        }
+
+
+class MerchantDetailView(MerchantPageMixin, View):
+    def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        merchant = self.merchant(pk)
+        form = MerchantEditForm(
+            initial={"name": merchant.name, "website": merchant.website, "revision": merchant.revision}
+        )
+        return self.page(request, merchant, form)
+
+    def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        merchant = self.merchant(pk)
+        form = MerchantEditForm(request.POST)
+        if not form.is_valid():
+            return self.page(request, merchant, form, status=422)
+        try:
+            merchants.update(merchant=merchant, actor=actor_of(request), **form.cleaned_data)
+        except StaleEdit as error:
+            form.resubmit(merchant.revision)
+            return self.page(request, merchant, form, status=409, conflict=error)
+        messages.success(request, "Changes saved.")
+        return redirect(merchant)
+
+    def page(
+        self,
+        request: HttpRequest,
+        merchant: Merchant,
+        form: MerchantEditForm,
+        status: int = 200,
+        **extra: Any,
+    ) -> HttpResponse:
+        context = (
+            self.header(merchant)
+            | extra
+            | {
+                "form": form,
+                "usage": usage.last_24_hours([merchant.pk])[merchant.pk],
+                "events": HistoryEntry.objects.filter(merchant=merchant, key=None).order_by("-at", "-id")[
+                    :EVENTS_SHOWN
+                ],
+            }
+        )
+        return render(request, "keys/merchant_detail.html", context, status=status)
+
+
+class MerchantMoveView(MerchantPageMixin, View):
+    http_method_names = ["post"]
+    done: str
+    undo: str
+
+    def move(self, merchant: Merchant, request: HttpRequest) -> Merchant:
+        raise NotImplementedError
+
+    def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        merchant = self.merchant(pk)
+        try:
+            self.move(merchant, request)
+        except DomainError as error:
+            messages.error(request, str(error))
+        else:
+            messages.success(request, self.done, extra_tags=f"undo={reverse(self.undo, args=[pk])}")
+        return redirect(merchant)
+
+
+class MerchantDisableView(MerchantMoveView):
+    done = "Merchant account disabled. Requests with any of its keys are refused from now on."
+    undo = "merchant-enable"
+
+    def move(self, merchant: Merchant, request: HttpRequest) -> Merchant:
+        return merchants.disable(merchant=merchant, actor=actor_of(request))
+
+
+class MerchantEnableView(MerchantMoveView):
+    done = "Merchant account enabled. Requests with its enabled keys are answered again."
+    undo = "merchant-disable"
+
+    def move(self, merchant: Merchant, request: HttpRequest) -> Merchant:
+        return merchants.enable(merchant=merchant, actor=actor_of(request))

@@ -1,0 +1,83 @@
+"""A person's own settings, and the page that shows every component in every state."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.mixins import LoginRequiredMixin, UserPassesTestMixin
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.generic import View
+
+from keys.console.forms import ApiKeyEditForm, ProfileForm
+from keys.models import ApiKey, Merchant, User
+from keys.models.apikey import ApiKeyStatus
+from keys.models.merchant import MerchantStatus
+from keys.outcomes import Outcome
+from keys.usage import Bar, Usage, Window
+
+
+class ProfileView(LoginRequiredMixin, View):
+    def get(self, request: HttpRequest) -> HttpResponse:
+        return render(request, "keys/profile.html", {"form": ProfileForm(instance=self.user())})
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        """Save the form, or one setting of it: the theme switch stands on every page."""
+        user = self.user()
+        fields = set(ProfileForm.Meta.fields) & set(request.POST)
+        partial = "partial" in request.POST
+        form = ProfileForm(request.POST, instance=user)
+        if partial:
+            form.fields = {name: field for name, field in form.fields.items() if name in fields}
+        if not form.is_valid():
+            return render(request, "keys/profile.html", {"form": form}, status=422)
+        user.save(update_fields=list(form.fields))
+        target = request.POST.get("next", "")
+        if partial and url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()}):
+            return redirect(target)
+        messages.success(request, "Profile saved.")
+        return redirect("profile")
+
+    def user(self) -> User:
+        user = self.request.user
+        assert isinstance(user, User)
+        return user
+
+
+class ComponentsView(LoginRequiredMixin, UserPassesTestMixin, View):
+    """For the people who build this console: nothing here is read from the database or written to it."""
+
+    def test_func(self) -> bool:
+        return bool(self.request.user.is_staff)
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        form = ApiKeyEditForm({"name": "", "description": "Nightly settlement to sellers", "revision": "1"})
+        form.is_valid()
+        context: dict[str, Any] = {
+            "statuses": [*(ApiKey(status=status) for status in ApiKeyStatus)],
+            "merchants": [Merchant(status=status) for status in MerchantStatus],
+            "outcomes": list(Outcome),
+            "usages": [sample_usage(percent) for percent in (0, 2, 18, 100)]
+            + [Usage(window=Window.last_24_hours())],
+            "form": form,
+            "moments": [
+                timezone.now() - timedelta(seconds=seconds) for seconds in (5, 400, 9000, 90_000, 9_000_000)
+            ],
+            "undo": reverse("components"),
+        }
+        return render(request, "keys/components.html", context)
+
+
+def sample_usage(percent: int) -> Usage:
+    """A made-up day for the components page, with `percent` of its requests failed."""
+    usage = Usage(window=Window.last_24_hours())
+    for hour, (start, end) in enumerate(usage.window.hours()):
+        total = 40 + 11 * ((hour * 7) % 13)
+        failed = round(total * percent / 100)
+        usage.bars.append(Bar(total - failed, failed, start=start, end=end))
+        usage.succeeded += total - failed
+        usage.failed += failed
+    return usage

@@ -1,0 +1,48 @@
+"""The request log: what a merchant account's keys did, request by request."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.mixins import LoginRequiredMixin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.generic import View
+
+from keys.console.filters import RequestFilter
+from keys.console.tables import RequestTable
+from keys.console.views.grid import GridView
+from keys.console.views.merchants import MerchantPageMixin
+from keys.models import RequestLog
+from keys.outcomes import Outcome
+
+
+class RequestListView(MerchantPageMixin, GridView):
+    tab = "requests"
+    table_class = RequestTable
+    filterset_class = RequestFilter
+    template_name = "keys/request_list.html"
+    empty_template = "keys/_requests_empty.html"
+    noun = "request"
+
+    def get(self, request: HttpRequest, pk: UUID, **_: Any) -> HttpResponse:
+        self.account = self.merchant(pk)
+        return super().get(request)
+
+    def rows(self) -> QuerySet[RequestLog]:
+        return RequestLog.objects.filter(merchant=self.account).select_related("key")
+
+    def context(self) -> dict[str, Any]:
+        return self.header(self.account)
+
+
+class RequestDetailView(LoginRequiredMixin, View):
+    def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        entry = get_object_or_404(RequestLog.objects.select_related("key", "merchant"), pk=pk)
+        context = {
+            "entry": entry,
+            "merchant": entry.merchant,
+            "key": entry.key,
+            "outcome": Outcome(entry.outcome),
+        }
+        return render(request, "keys/request_detail.html", context)

@@ -1,0 +1,100 @@
+// Copying: the key is fetched by a POST at the moment of the click and goes to the clipboard, never into the page.
+(() => {
+  "use strict";
+
+  const announce = (text) => {
+    const announcer = document.getElementById("announcer");
+    announcer.textContent = "";
+    requestAnimationFrame(() => { announcer.textContent = text; });
+  };
+
+  const confirmOn = (button) => {
+    button.classList.add("copied");
+    announce("Copied");
+    setTimeout(() => button.classList.remove("copied"), 2000);
+  };
+
+  const showForCopying = (text) => {
+    const dialog = document.getElementById("copy-dialog");
+    const input = dialog.querySelector("[data-copy-text]");
+    input.value = text;
+    dialog.addEventListener("close", () => { input.value = ""; }, { once: true });
+    dialog.showModal();
+    input.select();
+  };
+
+  const fetchKey = async (form) => {
+    const body = new FormData(form);
+    body.append("page", location.pathname + location.search);
+    const response = await fetch(form.action, { method: "POST", body, headers: { Accept: "application/json" } });
+    const isJson = (response.headers.get("Content-Type") || "").startsWith("application/json");
+    const answer = isJson ? await response.json() : {};
+    if (answer.sign_in) location.assign(answer.sign_in);
+    if (response.redirected) location.reload();
+    if (!answer.key) throw new Error(answer.error || "The key could not be copied. Reload the page and try again.");
+    return answer.key;
+  };
+
+  const copyKey = async (form) => {
+    const button = form.querySelector("button");
+    if (button.disabled) return;
+    button.disabled = true;
+    const key = fetchKey(form);
+    try {
+      // Safari lets a page write to the clipboard only within the click: it is given a promise of the text.
+      if (window.ClipboardItem && navigator.clipboard && navigator.clipboard.write) {
+        const blob = key.then((text) => new Blob([text], { type: "text/plain" }));
+        await navigator.clipboard.write([new ClipboardItem({ "text/plain": blob })]);
+      } else {
+        await navigator.clipboard.writeText(await key);
+      }
+      confirmOn(button);
+    } catch {
+      try {
+        showForCopying(await key);
+      } catch (error) {
+        announce(error.message);
+        button.setAttribute("data-tip", error.message);
+        button.classList.add("tip");
+      }
+    } finally {
+      button.disabled = false;
+      button.focus();
+    }
+  };
+
+  const copyText = async (button, text) => {
+    try {
+      await navigator.clipboard.writeText(text);
+      button.classList.add("copied");
+      confirmOn(button);
+    } catch {
+      showForCopying(text);
+    }
+  };
+
+  document.addEventListener("submit", (event) => {
+    const form = event.target.closest("[data-copy-key]");
+    if (!form) return;
+    event.preventDefault();
+    copyKey(form);
+  });
+
+  document.addEventListener("click", (event) => {
+    const plain = event.target.closest("[data-copy-plain]");
+    if (plain) copyText(plain, plain.dataset.copyPlain);
+    const field = event.target.closest("[data-copy-field]");
+    if (field) {
+      const label = field.querySelector("span");
+      copyText(field, field.parentElement.querySelector("input").value);
+      label.textContent = "Copied";
+      setTimeout(() => { label.textContent = "Copy"; }, 2000);
+    }
+    const selectable = event.target.closest("[data-select]");
+    if (selectable) selectable.select();
+  });
+
+  const reveal = (root) => root.querySelectorAll("[data-copy-plain], [data-copy-field]").forEach((button) => { button.hidden = false; });
+  reveal(document);
+  document.addEventListener("htmx:load", (event) => reveal(event.target));
+})();

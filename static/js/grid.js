@@ -1,0 +1,38 @@
+// Grids: an API key pasted into a search is cut down to its mask before it can reach an address or a log.
+(() => {
+  "use strict";
+
+  const KEY = /\b(sk_(?:live|test)_[0-9A-Za-z]{4})[0-9A-Za-z]{4,}([0-9A-Za-z]{4})\b/g;
+  document.addEventListener("input", (event) => {
+    if (!event.target.matches("[data-search]")) return;
+    const masked = event.target.value.replace(KEY, "$1••••••$2");
+    if (masked !== event.target.value) event.target.value = masked;
+  }, { capture: true });
+
+  // The address says only what is set.
+  document.addEventListener("htmx:configRequest", (event) => {
+    if (!event.target.matches("[data-filters]")) return;
+    const parameters = event.detail.parameters;
+    Object.keys(parameters).forEach((name) => { if (parameters[name] === "") delete parameters[name]; });
+  });
+
+  document.addEventListener("htmx:responseError", () => {
+    document.getElementById("announcer").textContent = "The console did not answer. Try again.";
+  });
+
+  // After a page turn or a sort the keyboard goes on where it was; after Back the form shows what the address says.
+  document.addEventListener("htmx:afterSettle", (event) => {
+    if (event.target.id !== "grid") return;
+    const filters = document.querySelector("[data-filters]");
+    const query = new URLSearchParams(location.search);
+    [...filters.elements].forEach((field) => {
+      if (field.name && field !== document.activeElement && field.type !== "hidden") field.value = query.get(field.name) || "";
+    });
+  });
+
+  // A row that was changed from its menu keeps the focus.
+  document.addEventListener("htmx:afterSwap", (event) => {
+    const row = event.detail.elt && event.detail.elt.closest && document.querySelector(".row-changed");
+    if (row && event.detail.requestConfig && event.detail.requestConfig.verb === "post") row.querySelector("summary").focus();
+  });
+})();
