@@ -1,64 +1,69 @@
 """Triggers that keep the rules of API keys and of the history against raw SQL, the Django admin and a shell.
 
 The rules: an API key is inserted Enabled and moves only Enabled ⇄ Disabled → Revoked; its id, merchant, mode,
-permissions, digest, mask, origin, creator and creation time never change; a revoked key changes no more, but for the
-time of its last use; a key, a merchant account with keys and a history row are never deleted; a history row never changes.
+permissions, digest, mask, origin, creator and creation time never change; a revoked key changes no more, but
+for the time of its last use; a key, a merchant account and a history row are never deleted; a history row never
+changes. (An account has a history from its creation on, so there is no empty one to delete.)
 
-They are installed after every migration, and again whenever asked: on SQLite, Django alters a table by building a new
-one and dropping the old, and its triggers vanish with it. The SQL lies in keys/sql/, one file for each database.
+They are installed after every migration, and again whenever asked: on SQLite, Django alters a table by building
+a new one and dropping the old, and its triggers vanish with it. The SQL lies in keys/sql/, one file for each
+database: only SQLite can replace a row, and only PostgreSQL empty a table, without a word to delete triggers.
 """
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from django.apps import AppConfig
-from django.db import connections
+from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 SQL = Path(__file__).parent / "sql"
-TABLES = {"apikey": "keys_apikey", "merchant": "keys_merchant", "history": "keys_historyentry"}
-_BOTH = {f"guard_{subject}_{event}" for subject in TABLES for event in ("update", "delete")} | {"guard_apikey_insert"}
-NAMES = {
-    # Only SQLite can replace a row without a word to the delete trigger,
-    "sqlite": frozenset(_BOTH | {"guard_merchant_insert", "guard_history_insert"}),
-    # and only PostgreSQL can empty a table without a word to the row triggers.
-    "postgresql": frozenset(_BOTH | {f"guard_{subject}_truncate" for subject in TABLES}),
+_TRIGGER = re.compile(r"^CREATE (?:OR REPLACE )?TRIGGER (guard_\w+) \w+ \w+ ON (\w+)", re.MULTILINE)
+
+# Name, table, and whether it fires in every session: on PostgreSQL a trigger can be disabled.
+_PRESENT = {
+    "sqlite": (
+        "SELECT name, tbl_name, 1 FROM sqlite_master WHERE type = 'trigger' AND substr(name, 1, 6) = 'guard_'"
+    ),
+    "postgresql": (
+        "SELECT tgname, relname, tgenabled = 'A' FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid "
+        "WHERE starts_with(tgname, 'guard_') AND pg_table_is_visible(tgrelid)"
+    ),
 }
 
 
 def expected(connection: BaseDatabaseWrapper) -> frozenset[str]:
     """The names of the guards that the database should have."""
-    return NAMES[connection.vendor]
+    return frozenset(_defined(connection.vendor))
+
+
+def installed(connection: BaseDatabaseWrapper) -> frozenset[str]:
+    """The names of the guards that the database has now, in force."""
+    return frozenset(name for name, _, in_force in _present(connection) if in_force)
 
 
 def install(connection: BaseDatabaseWrapper) -> None:
-    """Create the triggers, or bring them up to date."""
-    script = (SQL / f"guards.{connection.vendor}.sql").read_text()
-    with connection.cursor() as cursor:
+    """Create the triggers, or bring them up to date, in one transaction: no moment is unguarded."""
+    defined = _defined(connection.vendor)
+    with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
+        # PostgreSQL replaces a trigger under a lock that lets readers pass; SQLite has to drop it first.
+        kept = defined if connection.vendor == "postgresql" else {}
+        _drop(connection, {name: table for name, table, _ in _present(connection) if name not in kept})
         # Statements are set apart by a line of dashes: both dialects have semicolons inside a trigger.
-        for statement in re.split(r"^-{3,}$", script, flags=re.MULTILINE):
+        for statement in re.split(r"^-{3,}$", _script(connection.vendor), flags=re.MULTILINE):
             cursor.execute(statement)
+        if connection.vendor == "postgresql":
+            # An ordinary trigger is silent after `SET session_replication_role = replica`.
+            for name, table in defined.items():
+                cursor.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}")
 
 
 def remove(connection: BaseDatabaseWrapper) -> None:
     """Drop the triggers: for tests that empty the tables, and for a migration that must touch old rows."""
-    with connection.cursor() as cursor:
-        for name in installed(connection):
-            table = f" ON {TABLES[name.split('_')[1]]}" if connection.vendor == "postgresql" else ""
-            cursor.execute(f"DROP TRIGGER {name}{table}")
-
-
-def installed(connection: BaseDatabaseWrapper) -> frozenset[str]:
-    """The names of the guards that the database has now."""
-    query = (
-        "SELECT tgname FROM pg_trigger WHERE tgname LIKE 'guard\\_%' AND tgenabled = 'O'"
-        if connection.vendor == "postgresql"
-        else "SELECT name FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'guard\\_%' ESCAPE '\\'"
-    )
-    with connection.cursor() as cursor:
-        cursor.execute(query)
-        return frozenset(name for (name,) in cursor.fetchall())
+    with transaction.atomic(using=connection.alias):
+        _drop(connection, {name: table for name, table, _ in _present(connection)})
 
 
 def install_after_migrate(sender: AppConfig, using: str, plan: Any = None, **kwargs: Any) -> None:
@@ -66,3 +71,27 @@ def install_after_migrate(sender: AppConfig, using: str, plan: Any = None, **kwa
     connection = connections[using]
     if "keys_historyentry" in connection.introspection.table_names():
         install(connection)
+
+
+def _present(connection: BaseDatabaseWrapper) -> list[tuple[str, str, bool]]:
+    with connection.cursor() as cursor:
+        cursor.execute(_PRESENT[connection.vendor])
+        return [(name, table, bool(in_force)) for name, table, in_force in cursor.fetchall()]
+
+
+def _drop(connection: BaseDatabaseWrapper, triggers: dict[str, str]) -> None:
+    with connection.cursor() as cursor:
+        for name, table in triggers.items():
+            place = f" ON {table}" if connection.vendor == "postgresql" else ""
+            cursor.execute(f"DROP TRIGGER {name}{place}")
+
+
+@cache
+def _script(vendor: str) -> str:
+    return (SQL / f"guards.{vendor}.sql").read_text()
+
+
+@cache
+def _defined(vendor: str) -> dict[str, str]:
+    """The guards of keys/sql/ by name, with their tables."""
+    return dict(_TRIGGER.findall(_script(vendor)))
