@@ -1,13 +1,15 @@
 """Triggers that keep the rules of API keys and of the history against raw SQL, the Django admin and a shell.
 
-The rules: an API key is inserted Enabled and moves only Enabled ⇄ Disabled → Revoked; its id, merchant, mode,
-permissions, digest, mask, origin, creator and creation time never change; a revoked key changes no more, but
-for the time of its last use; a key, a merchant account and a history row are never deleted; a history row never
-changes. (An account has a history from its creation on, so there is no empty one to delete.)
+The rules: an API key is inserted Enabled and moves only Enabled ⇄ Disabled → Revoked; its id, merchant,
+mode, permissions, digest, mask, origin, creator and creation time never change; a revoked key changes no
+more, but for the time of its last use; a key, a merchant account and a history row are never deleted; a
+history row never changes. (An account has a history from its creation on, so there is no empty one to
+delete.)
 
-They are installed after every migration, and again whenever asked: on SQLite, Django alters a table by building
-a new one and dropping the old, and its triggers vanish with it. The SQL lies in keys/sql/, one file for each
-database: only SQLite can replace a row, and only PostgreSQL empty a table, without a word to delete triggers.
+They are installed after every migration, and again whenever asked: on SQLite, Django alters a table by
+building a new one and dropping the old, and its triggers vanish with it. The SQL lies in keys/sql/, one
+file for each database: only SQLite can replace a row, and only PostgreSQL empty a table, without a word to
+delete triggers.
 """
 
 import re

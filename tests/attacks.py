@@ -1,8 +1,8 @@
 """Raw SQL that breaks each rule of API keys, merchant accounts and the history, with its answer.
 
 `{enabled}`, `{disabled}` and `{revoked}` stand for keys of one account in these states, `{second}` for
-another enabled key of it, `{merchant}` for the account, `{empty}` for an account without keys, `{entry}` for a
-row of the history, `{user}` for a person.
+another enabled key of it, `{merchant}` for the account, `{empty}` for an account without keys, `{entry}`
+for a row of the history, `{user}` for a person.
 """
 
 from typing import NamedTuple
