@@ -12,6 +12,7 @@ from django.db.models import Q
 from keys.identifiers import new_id
 from keys.models import ApiKey, RequestLog, UsageHour, UsageMinute
 from keys.models.requestlog import CAUSES, METHOD_MAX, PATH_MAX, Usage
+from keys.naming import printable
 from keys.outcomes import failure_cause
 
 COUNTS = ("succeeded", "failed", *CAUSES)
@@ -62,15 +63,6 @@ def _row(record: Record) -> RequestLog:
         address=record.address,
         request_id=printable(record.request_id, REQUEST_ID_MAX),
     )
-
-
-def printable(text: str, maximum: int) -> str:
-    """`text` as a database can hold and a page can show it: what cannot be printed escaped, and cut."""
-    text = text[:maximum]
-    if text.isascii() and text.isprintable():
-        return text
-    escaped = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    return escaped[:maximum]
 
 
 def add_usage(records: Iterable[Record]) -> None:
