@@ -26,6 +26,8 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
+    """A label under the bars; `x` is in per cent of the width, so that its text keeps its size on any screen."""
+
     x: float
     label: str
 
@@ -64,7 +66,7 @@ def draw(usage: Usage, *, width: int, height: int, gap: float) -> Chart:
             )
         )
     ticks = [
-        Tick(round(place(bar.start), 2), f"{bar.start:%H:%M}")
+        Tick(round(place(bar.start) / width * 100, 2), f"{bar.start:%H:%M}")
         for bar in usage.bars
         if bar.start.minute == 0 and bar.start.hour % 4 == 0 and end - bar.start > HOUR
     ]

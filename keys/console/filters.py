@@ -74,7 +74,7 @@ def choice_filter(label: str, choices: Any, **extra: Any) -> filters.ChoiceFilte
     return filters.ChoiceFilter(
         label=label,
         choices=choices,
-        empty_label=f"Any {label.lower()}",
+        empty_label=f"{label}: any",
         widget=forms.Select(attrs={"aria-label": label}),
         **extra,
     )

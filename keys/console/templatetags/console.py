@@ -84,9 +84,14 @@ def relative(moment: datetime, now: datetime | None = None) -> str:
     return "just now"
 
 
+@register.filter
+def day(moment: datetime) -> str:
+    return f"{moment:%-d %b}" if moment.year == timezone.now().year else f"{moment:%-d %b %Y}"
+
+
 @register.simple_tag
-def when(moment: datetime | None, never: str = "Never") -> SafeString:
-    """A moment as relative text, with the absolute one on hover and on focus."""
+def when(moment: datetime | None, never: str = "Never", *, as_day: bool = False) -> SafeString:
+    """A moment as relative text or as its day, with the absolute one on hover and on focus."""
     if moment is None:
         return format_html('<span class="muted">{}</span>', never)
     full = absolute(moment)
@@ -94,7 +99,7 @@ def when(moment: datetime | None, never: str = "Never") -> SafeString:
         '<time datetime="{}" tabindex="0" class="tip" data-tip="{}">{}<span class="visually-hidden">, {}</span></time>',
         moment.isoformat(timespec="seconds"),
         full,
-        relative(moment),
+        day(moment) if as_day else relative(moment),
         full,
     )
 

@@ -41,7 +41,9 @@ class GridView(LoginRequiredMixin, View):
             bool(request.htmx) and not request.htmx.boosted and not request.htmx.history_restore_request
         )  # type: ignore[attr-defined]
         context = self.grid_context() | ({} if fragment else self.context())
-        response = render(request, self.fragment_name if fragment else self.template_name, context)
+        response = render(
+            request, self.fragment_name if fragment else self.template_name, context | {"fragment": fragment}
+        )
         patch_vary_headers(response, ["HX-Request"])
         return response
 
