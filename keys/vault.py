@@ -10,7 +10,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 
 from keys.errors import SecretUnavailable
-from keys.keyformat import MalformedKey, PlaintextKey
+from keys.keyformat import PlaintextKey
 
 
 @cache
@@ -31,7 +31,7 @@ def unseal(ciphertext: str | None, *, digest: bytes) -> PlaintextKey:
         raise SecretUnavailable("This key's text is not stored.", "Duplicate it to get a new key.")
     try:
         secret = PlaintextKey(_fernet(tuple(settings.KEYS_ENCRYPTION_KEYS)).decrypt(ciphertext).decode())
-    except (InvalidToken, MalformedKey, UnicodeDecodeError) as error:
+    except (InvalidToken, ValueError) as error:
         raise SecretUnavailable(
             "This key's text cannot be decrypted.", "Check KEYS_ENCRYPTION_KEYS; the key itself still works."
         ) from error

@@ -1,0 +1,189 @@
+"""Which request needs which permission: the routes against a plain reference, and paths meant to fool."""
+
+import re
+import time
+from itertools import pairwise, product
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from keys.permissions import PATH_LENGTH_MAX, Access, Catalogue, Need, Permission, catalogue, split_path
+
+
+def of(resource: str, access: str) -> Need:
+    return Need(Permission(resource, Access(access)))
+
+
+def plain_split(path: str) -> list[str] | None:
+    """What `split_path` promises, one character after the other."""
+    path = path.split("?", maxsplit=1)[0]
+    if not path.startswith("/") or len(path) > 8192:
+        return None
+    segments, octets, position = [], b"", 1
+    while position < len(path):
+        escape = re.match(r"%([0-9A-Fa-f]{2})", path[position : position + 3])
+        if ord(path[position]) > 127:
+            return None
+        if path[position] == "/":
+            segments.append(octets)
+            octets = b""
+        else:
+            octets += bytes([int(escape[1], 16)]) if escape else path[position].encode()
+        position += 3 if escape else 1
+    decoded = []
+    for segment in [*segments, octets]:
+        try:
+            text = segment.decode("utf-8", "strict")
+        except UnicodeDecodeError:
+            return None
+        if text in ("", ".", "..") or any(c in "/\\;?#%" or ord(c) < 32 or 127 <= ord(c) < 160 for c in text):
+            return None
+        decoded.append(text)
+    return decoded
+
+
+def fits(pattern: str, segments: list[str]) -> tuple[int, ...] | None:
+    """How the route fits: for each of its segments 0 (a word), 1 (a parameter) or 2 (the rest); or None."""
+    kinds: list[int] = []
+    parts = pattern[1:].split("/")
+    for place, part in enumerate(parts):
+        if part == "**":
+            return (*kinds, 2) if len(segments) > place else None
+        if place >= len(segments) or (not part.startswith("{") and part != segments[place]):
+            return None
+        kinds.append(1 if part.startswith("{") else 0)
+    return tuple(kinds) if len(parts) == len(segments) else None
+
+
+def plain_needs(routes: dict[str, Need], method: str, segments: list[str]) -> list[Need]:
+    """The needs of all routes that fit, the one that wins first."""
+    method = "GET" if method == "HEAD" else method
+    fitting = [
+        (kinds, need)
+        for route, need in routes.items()
+        if route.startswith(f"{method} ")
+        and (kinds := fits(route.removeprefix(f"{method} "), segments)) is not None
+    ]
+    return [need for _, need in sorted(fitting, key=lambda each: each[0])]
+
+
+def groupings(segments: list[str]) -> list[list[str]]:
+    """All ways to take neighbours together as one segment with slashes inside, the plain one first."""
+    ways = []
+    for cuts in product([True, False], repeat=len(segments) - 1):
+        places = [0, *[place for place, cut in enumerate(cuts, 1) if cut], len(segments)]
+        ways.append(["/".join(segments[start:end]) for start, end in pairwise(places)])
+    return ways
+
+
+words = st.sampled_from(["a", "b", "c"])
+patterns = st.builds(
+    lambda parts, rest: "/" + "/".join(parts + rest),
+    st.lists(words | st.just("{x}"), min_size=1, max_size=4),
+    st.sampled_from([[], ["**"]]),
+)
+route_lists = st.lists(
+    st.tuples(st.sampled_from(["GET", "POST"]), patterns), unique=True, min_size=1, max_size=8
+)
+
+
+@st.composite
+def catalogues(draw) -> Catalogue:
+    """Routes dealt out to three resources and to those that are open."""
+    tables: dict[tuple[str, str], list[str]] = {}
+    open_routes = []
+    for method, pattern in draw(route_lists):
+        where = draw(
+            st.sampled_from(
+                [None, *[(name, access) for name in ("r", "s", "t") for access in ("read", "write")]]
+            )
+        )
+        (tables.setdefault(where, []) if where else open_routes).append(f"{method} {pattern}")
+    resources = [
+        {"name": name, **{access: routes for (owner, access), routes in tables.items() if owner == name}}
+        for name in ("r", "s", "t")
+        if any(owner == name for owner, _ in tables)
+    ]
+    return Catalogue({"open": open_routes, "resources": resources or [{"name": "u", "read": ["GET /u"]}]})
+
+
+raw_segments = st.one_of(
+    words,
+    st.sampled_from(["", ".", "..", "%2e", "%2E%2e", "**", "{x}", "a,b", "é", "\ud800", "\t", "%", "%zz"]),
+    st.sampled_from(["a%2Fb", "a%2fb", "a%252Fb", "a%5Cb", "a\\b", "a;b", "a%3Bb", "a#b", "a%3Fb", "a%20b"]),
+    st.sampled_from(["%61", "%00", "a%0Ab", "%7F", "%C2%85", "%C3%A9", "%FF", "%C0%AF", "%ED%A0%80"]),
+    st.text(max_size=4),
+)
+paths = st.builds(
+    lambda lead, parts, tail: lead + "/".join(parts) + tail,
+    st.sampled_from(["/", "/", "/", "", "//", "http://a/"]),
+    st.lists(raw_segments, max_size=5),
+    st.sampled_from(["", "", "/", "?", "?a=/../b", "#a", "//"]),
+)
+
+
+@given(paths | st.text())
+@example("/" + "a" * 8191)
+@example("/" + "a" * 8192)
+def test_paths_are_split_as_the_plain_reference_splits_them(path: str) -> None:
+    assert split_path(path) == plain_split(path)
+
+
+methods = st.sampled_from(["GET", "POST", "HEAD", "DELETE", "get", "", "GET "]) | st.text(max_size=4)
+
+
+@settings(max_examples=400)
+@given(catalogues(), methods, paths | st.lists(words, max_size=6).map(lambda parts: "/" + "/".join(parts)))
+def test_routes_are_matched_as_the_plain_reference_matches_them(
+    made: Catalogue, method: str, path: str
+) -> None:
+    segments = plain_split(path)
+    expected = plain_needs(made.routes, method, segments) if segments is not None else []
+    assert made.need(method, path) == (expected[0] if expected else None)
+
+
+@settings(max_examples=400)
+@given(catalogues(), st.sampled_from(["GET", "POST", "HEAD"]), st.lists(words, min_size=1, max_size=6))
+def test_a_decoded_path_is_granted_only_if_every_reading_of_it_needs_the_same(
+    made: Catalogue, method: str, segments: list[str]
+) -> None:
+    plain, *joined = groupings(segments)
+    found = plain_needs(made.routes, method, plain)
+    others = {need for reading in joined for need in plain_needs(made.routes, method, reading)}
+    expected = found[0] if found and others <= {found[0]} else None
+    assert made.need_of_decoded(method, "/" + "/".join(segments)) == expected
+
+
+@given(catalogues(), methods, st.text())
+def test_any_decoded_text_is_a_path_or_refused(made: Catalogue, method: str, path: str) -> None:
+    need = made.need_of_decoded(method, path)
+    assert need is None or need in made.routes.values()
+    if any(c in path for c in "%;?#\\\0") or "//" in path or "/../" in path:
+        assert need is None
+
+
+def test_a_slash_that_may_have_been_encoded_is_refused_where_it_matters() -> None:
+    made = Catalogue(
+        {
+            "resources": [
+                {"name": "files", "read": ["GET /files/{file}"]},
+                {"name": "secrets", "read": ["GET /files/{file}/secrets"]},
+            ]
+        }
+    )
+    assert made.need("GET", "/files/1/secrets") == of("secrets", "read")
+    assert made.need("GET", "/files/1%2Fsecrets") is None
+    assert made.need_of_decoded("GET", "/files/1") == of("files", "read")
+    assert made.need_of_decoded("GET", "/files/1/secrets") is None
+
+
+@pytest.mark.parametrize(
+    "path", ["/a" * 4096, "/v1/reports/r/files" + "/a" * 4000, "/" * 8192, "/" + "%61" * 2700, "/a" * 10**6]
+)
+def test_long_and_deep_paths_are_decided_at_once(path: str) -> None:
+    started = time.perf_counter()
+    plain, decoded = catalogue().need("GET", path), catalogue().need_of_decoded("GET", path)
+    assert time.perf_counter() - started < 0.5
+    within = path.startswith("/v1/reports") and len(path) <= PATH_LENGTH_MAX
+    assert plain == decoded == (of("reports", "read") if within else None)
