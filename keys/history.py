@@ -10,6 +10,9 @@ from django.utils import timezone
 from keys.identifiers import new_id
 from keys.models import ApiKey, HistoryEntry, Merchant, User
 from keys.models.history import Action, ActorKind
+from keys.naming import clean_text, printable
+
+REASON_MAX = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +55,13 @@ def compose(
         key=key,
         actor_kind=actor.kind,
         actor_user=actor.user,
-        actor_name=actor.name[:160],
+        actor_name=printable(actor.name, 160),
         before=before or {},
         after=after or {},
-        reason=reason[:500],
+        reason=reason,
         address=actor.address,
-        user_agent=actor.user_agent[:300],
-        request_id=actor.request_id[:64],
+        user_agent=printable(actor.user_agent, 300),
+        request_id=printable(actor.request_id, 64),
     )
 
 
@@ -78,6 +81,11 @@ def write(
     )
     entry.save(force_insert=True)
     return entry
+
+
+def clean_reason(reason: str) -> str:
+    """The reason that a person gives for a step; raises InvalidField."""
+    return clean_text(reason, field="reason", label="Reason", maximum=REASON_MAX)
 
 
 def latest(*, key: ApiKey, action: Action | None = None) -> HistoryEntry | None:

@@ -1,12 +1,15 @@
-"""The only place where the state of API keys changes. (keys/merchants.py is the same for merchant accounts.)
+"""The only place where API keys are made and changed. (keys/merchants.py is the same for merchant accounts.)
 
-Each step is atomic, names its actor, and writes its history row in its own transaction. A change of state is one
-conditional UPDATE (compare and swap): of two people at once one succeeds, and the other is told what happened.
+Each step is atomic, names its actor, and writes its history row in its own transaction. A change of state
+is one conditional UPDATE (compare and swap): of two people at once one succeeds, and the other is told what
+happened. A key's row is locked while its history is written, so that the history is in the order of the
+events.
 """
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from ipaddress import ip_network
+from itertools import count
 from typing import Any
 from uuid import UUID
 
@@ -47,6 +50,8 @@ def create(
     `key_id`, where given, makes the step idempotent: the second call with the same one raises AlreadyCreated.
     Raises InvalidField for a value that cannot be accepted.
     """
+    if duplicated_from is not None:
+        duplicated_from = _locked(duplicated_from)
     key, secret = compose(
         merchant=merchant,
         name=name,
@@ -59,8 +64,6 @@ def create(
         duplicated_from=duplicated_from,
         key_id=key_id,
     )
-    if ApiKey.objects.filter(pk=key.pk).exists():
-        raise AlreadyCreated("This API key was created already.", "Copy it from its page.")
     _insert(key)
     for entry in compose_creation(key=key, actor=actor):
         entry.save(force_insert=True)
@@ -87,7 +90,9 @@ def compose(
     if mode not in Mode.values:
         raise InvalidField("mode", "Choose Live mode or Test mode.")
     if expires_at is not None and expires_at <= created_at:
-        raise InvalidField("expires_at", "The expiry date has passed already.", "Choose a later one, or none.")
+        raise InvalidField(
+            "expires_at", "The expiry date has passed already.", "Choose a later one, or none."
+        )
     try:
         grants = catalogue().validated(permissions)
     except ValueError as error:
@@ -118,6 +123,7 @@ def compose_creation(*, key: ApiKey, actor: Actor) -> list[HistoryEntry]:
     """What the history says of a new key: on its own page, and on that of the key it was duplicated from."""
     after = {
         "name": key.name,
+        "description": key.description,
         "mode": key.mode,
         "permissions": key.permissions,
         "expires_at": key.expires_at.isoformat() if key.expires_at else None,
@@ -128,7 +134,11 @@ def compose_creation(*, key: ApiKey, actor: Actor) -> list[HistoryEntry]:
         after["duplicated_from"] = origin.public_id
         entries.append(
             history.compose(
-                Action.KEY_DUPLICATED, actor=actor, merchant=origin.merchant, key=origin, at=key.created_at,
+                Action.KEY_DUPLICATED,
+                actor=actor,
+                merchant=origin.merchant,
+                key=origin,
+                at=key.created_at,
                 after={"duplicate": key.public_id, "name": key.name},
             )
         )
@@ -138,29 +148,30 @@ def compose_creation(*, key: ApiKey, actor: Actor) -> list[HistoryEntry]:
     return [*entries, created]
 
 
+@transaction.atomic
 def duplicate(*, key: ApiKey, actor: Actor, name: str = "") -> tuple[ApiKey, PlaintextKey]:
     """Make a new key with every preset of `key`; an expiry that has passed is refused rather than dropped."""
+    origin = _locked(key)
     return create(
-        merchant=key.merchant,
-        name=name or free_copy_name(key),
-        description=key.description,
-        mode=key.mode,
-        permissions=key.grants,
-        expires_at=key.expires_at,
-        allowed_networks=key.allowed_networks.split(),
-        duplicated_from=key,
+        merchant=origin.merchant,
+        name=name or free_copy_name(origin),
+        description=origin.description,
+        mode=origin.mode,
+        permissions=origin.grants,
+        expires_at=origin.expires_at,
+        allowed_networks=origin.allowed_networks.split(),
+        duplicated_from=origin,
         actor=actor,
     )
 
 
 @transaction.atomic
 def update(*, key: ApiKey, name: str, description: str, revision: int, actor: Actor) -> ApiKey:
-    """Save a new name and description, if nobody saved since `revision` was read; raises StaleEdit otherwise."""
-    name, description = clean_key_name(name), clean_description(description)
-    current = ApiKey.objects.select_for_update().get(pk=key.pk)
+    """Save name and description, if nobody saved since `revision` was read; raises StaleEdit otherwise."""
+    after = {"name": clean_key_name(name), "description": clean_description(description)}
+    current = _locked(key)
     if current.is_revoked:
-        raise IllegalTransition("This API key is revoked and never changes again.", "Duplicate it to go on.")
-    after = {"name": name, "description": description}
+        raise _illegal(current, ApiKeyStatus.REVOKED)
     before = {field: getattr(current, field) for field in after}
     if before == after:
         return current
@@ -171,54 +182,62 @@ def update(*, key: ApiKey, name: str, description: str, revision: int, actor: Ac
             "Nothing of yours is saved yet. Compare, then save again to put yours in its place.",
             changes=before,
         )
-    changed = [field for field in after if before[field] != after[field]]
     try:
         with transaction.atomic():
-            saved = ApiKey.objects.filter(pk=key.pk, revision=revision).update(
-                name=name, folded_name=fold(name), description=description, revision=F("revision") + 1
+            ApiKey.objects.filter(pk=key.pk).update(
+                **after, folded_name=fold(after["name"]), revision=F("revision") + 1
             )
     except IntegrityError as error:
-        raise _name_taken(name) from error
-    if not saved:  # pragma: no cover - the row is locked, or SQLite's only writer is us
-        raise IllegalTransition("This API key changed at the same moment.", "Try again.")
+        raise _name_taken(after["name"]) from error
+    changed = [field for field in after if before[field] != after[field]]
     history.write(
-        Action.KEY_UPDATED, actor=actor, merchant=current.merchant, key=current,
-        before={field: before[field] for field in changed}, after={field: after[field] for field in changed},
+        Action.KEY_UPDATED,
+        actor=actor,
+        merchant=current.merchant,
+        key=current,
+        before={field: before[field] for field in changed},
+        after={field: after[field] for field in changed},
     )
-    return ApiKey.objects.get(pk=key.pk)
+    return ApiKey.objects.select_related("merchant").get(pk=key.pk)
 
 
 def disable(*, key: ApiKey, actor: Actor, reason: str = "") -> ApiKey:
     """Enabled → Disabled: the very next request is refused."""
-    return _move(key, ApiKeyStatus.ENABLED, ApiKeyStatus.DISABLED, Action.KEY_DISABLED, actor, reason)
+    return _move(key, ApiKeyStatus.ENABLED, ApiKeyStatus.DISABLED, actor=actor, reason=reason)
 
 
 def enable(*, key: ApiKey, actor: Actor, reason: str = "") -> ApiKey:
     """Disabled → Enabled."""
-    return _move(key, ApiKeyStatus.DISABLED, ApiKeyStatus.ENABLED, Action.KEY_ENABLED, actor, reason)
+    return _move(key, ApiKeyStatus.DISABLED, ApiKeyStatus.ENABLED, actor=actor, reason=reason)
 
 
 def revoke(*, key: ApiKey, actor: Actor, reason: str = "") -> ApiKey:
     """Disabled → Revoked, for ever; the stored ciphertext is destroyed in the same statement."""
     return _move(
-        key, ApiKeyStatus.DISABLED, ApiKeyStatus.REVOKED, Action.KEY_REVOKED, actor, reason, secret_ciphertext=None
+        key,
+        ApiKeyStatus.DISABLED,
+        ApiKeyStatus.REVOKED,
+        actor=actor,
+        reason=reason,
+        secret_ciphertext=None,
     )
 
 
 @transaction.atomic
 def copy(*, key: ApiKey, actor: Actor) -> PlaintextKey:
     """The key in plain text, recorded in the history; raises SecretUnavailable."""
-    current = ApiKey.objects.select_related("merchant").get(pk=key.pk)
+    current = _locked(key)
     if current.is_revoked:
-        raise SecretUnavailable("This API key is revoked; its text is destroyed.", "Duplicate it to get a new key.")
+        raise SecretUnavailable(
+            "This API key is revoked; its text is destroyed.", "Duplicate it to get a new key."
+        )
     secret = vault.unseal(current.secret_ciphertext, digest=bytes(current.digest))
     history.write(Action.KEY_COPIED, actor=actor, merchant=current.merchant, key=current)
     return secret
 
 
 def clean_key_name(name: str) -> str:
-    name = clean_line(name, field="name", label="Key name", maximum=NAME_MAX)
-    return name
+    return clean_line(name, field="name", label="Key name", maximum=NAME_MAX)
 
 
 def clean_description(description: str) -> str:
@@ -233,7 +252,9 @@ def clean_networks(networks: Iterable[str]) -> list[str]:
             cleaned.append(str(ip_network(text.strip(), strict=False)))
         except ValueError as error:
             raise InvalidField(
-                "allowed_networks", f"“{text[:60]}” is not a network.", "Write it like 203.0.113.0/24 or 2001:db8::/32."
+                "allowed_networks",
+                f"“{text[:60]}” is not a network.",
+                "Write it like 203.0.113.0/24 or 2001:db8::/32.",
             ) from error
     if len(cleaned) > NETWORKS_MAX:
         raise InvalidField("allowed_networks", f"{NETWORKS_MAX} networks are the most for a key.")
@@ -242,18 +263,29 @@ def clean_networks(networks: Iterable[str]) -> list[str]:
 
 def free_copy_name(key: ApiKey) -> str:
     """“Checkout (copy)”, “Checkout (copy 2)” …: the first such name that no key in use has."""
-    taken = set(
-        ApiKey.objects.filter(merchant=key.merchant_id)
-        .exclude(status=ApiKeyStatus.REVOKED)
-        .values_list("folded_name", flat=True)
-    )
-    number = 1
-    while True:
-        suffix = " (copy)" if number == 1 else f" (copy {number})"
-        name = key.name[: NAME_MAX - len(suffix)].rstrip() + suffix
-        if fold(name) not in taken:
-            return name
-        number += 1
+    in_use = ApiKey.objects.filter(merchant=key.merchant_id).exclude(status=ApiKeyStatus.REVOKED)
+    for first in count(1, 20):
+        names = [_copy_name(key.name, number) for number in range(first, first + 20)]
+        taken = set(
+            in_use.filter(folded_name__in=list(map(fold, names))).values_list("folded_name", flat=True)
+        )
+        if free := [name for name in names if fold(name) not in taken]:
+            return free[0]
+    raise AssertionError("there is always another number")
+
+
+def _copy_name(name: str, number: int) -> str:
+    suffix = " (copy)" if number == 1 else f" (copy {number})"
+    return name[: NAME_MAX - len(suffix)].rstrip(" \u200d") + suffix
+
+
+def _locked(key: ApiKey) -> ApiKey:
+    """`key` as it is now, with its merchant account; it stays so until the transaction ends.
+
+    On SQLite the transaction itself is the lock: it has begun with BEGIN IMMEDIATE.
+    """
+    keys = ApiKey.objects.select_for_update(of=("self",), no_key=True).select_related("merchant")
+    return keys.get(pk=key.pk)
 
 
 def _insert(key: ApiKey) -> None:
@@ -261,9 +293,11 @@ def _insert(key: ApiKey) -> None:
         with transaction.atomic():
             key.save(force_insert=True)
     except IntegrityError as error:
-        if ApiKey.objects.filter(pk=key.pk).exists():
-            raise AlreadyCreated("This API key was created already.", "Copy it from its page.") from error
-        raise _name_taken(key.name) from error
+        twin = ApiKey.objects.filter(pk=key.pk).first()
+        if twin is None:
+            raise _name_taken(key.name) from error
+        advice = "Copy it from its page." if twin.can_be_copied else "Its page has all but the key itself."
+        raise AlreadyCreated("This API key was created already.", advice) from error
 
 
 def _name_taken(name: str) -> InvalidField:
@@ -274,36 +308,46 @@ def _name_taken(name: str) -> InvalidField:
 
 @transaction.atomic
 def _move(
-    key: ApiKey,
-    source: ApiKeyStatus,
-    target: ApiKeyStatus,
-    action: Action,
-    actor: Actor,
-    reason: str,
-    **columns: Any,
+    key: ApiKey, source: ApiKeyStatus, target: ApiKeyStatus, *, actor: Actor, reason: str, **columns: Any
 ) -> ApiKey:
+    reason = history.clean_reason(reason)
     moved = ApiKey.objects.filter(pk=key.pk, status=source).update(status=target, **columns)
-    current = ApiKey.objects.select_related("merchant").get(pk=key.pk)
+    # Locked where the swap has failed, too: its explanation is of one moment.
+    current = _locked(key)
     if not moved:
         raise _illegal(current, target)
     history.write(
-        action, actor=actor, merchant=current.merchant, key=current,
-        before={"status": source.value}, after={"status": target.value}, reason=reason,
+        _arrival(target),
+        actor=actor,
+        merchant=current.merchant,
+        key=current,
+        before={"status": source.value},
+        after={"status": target.value},
+        reason=reason,
     )
     return current
+
+
+def _arrival(status: ApiKeyStatus) -> Action:
+    """What the history calls the step into `status`."""
+    return Action(f"key.{status.value}")
 
 
 def _illegal(key: ApiKey, target: ApiKeyStatus) -> IllegalTransition:
     """Why `key` cannot become `target`, who brought it to where it is, and what to do."""
     status = ApiKeyStatus(key.status)
-    entry = history.latest(key=key, action=Action(f"key.{status.value}")) if status.value != "enabled" else (
-        history.latest(key=key, action=Action.KEY_ENABLED)
-    )
+    entry = history.latest(key=key, action=_arrival(status))
     by = f", by {entry.actor_name}" if entry else ""
     if status is ApiKeyStatus.REVOKED:
         return IllegalTransition(
-            f"This API key was revoked{by}. Revoked is final.", "Duplicate it to get a new key with the same presets."
+            f"This API key was revoked{by}. Revoked is final.",
+            "Duplicate it to get a new key with the same presets.",
         )
     if status is target:
-        return IllegalTransition(f"This API key is {status.label} already{by}.", "There is nothing left to do.")
-    return IllegalTransition("Only a disabled API key can be revoked.", "Disable it first, then revoke it.")
+        return IllegalTransition(
+            f"This API key is {status.label} already{by}.", "There is nothing left to do."
+        )
+    again = f" This one was enabled again{by}." if entry else ""
+    return IllegalTransition(
+        f"Only a disabled API key can be revoked.{again}", "Disable it first, then revoke it."
+    )

@@ -1,5 +1,10 @@
-"""The only place where merchant accounts change: create, rename, disable, enable."""
+"""The only place where merchant accounts are made and changed: create, rename, disable, enable.
 
+As in keys/lifecycle.py each step is atomic, names its actor and writes its history row in its own
+transaction.
+"""
+
+import re
 from datetime import datetime
 
 from django.db import transaction
@@ -16,6 +21,7 @@ from keys.models.merchant import NAME_MAX, MerchantStatus
 from keys.naming import clean_line, fold
 
 WEBSITE_MAX = 200
+_WEBSITE = re.compile(r"[^\s/?#@:.]+(\.[^\s/?#@:.]+)+(:\d{1,5})?([/?#]\S*)?")
 
 
 @transaction.atomic
@@ -44,7 +50,10 @@ def compose(*, name: str, actor: Actor, website: str = "", at: datetime | None =
 def compose_creation(*, merchant: Merchant, actor: Actor) -> HistoryEntry:
     """What the history says of a new merchant account."""
     return history.compose(
-        Action.MERCHANT_CREATED, actor=actor, merchant=merchant, at=merchant.created_at,
+        Action.MERCHANT_CREATED,
+        actor=actor,
+        merchant=merchant,
+        at=merchant.created_at,
         after={"name": merchant.name, "website": merchant.website},
     )
 
@@ -53,14 +62,15 @@ def compose_creation(*, merchant: Merchant, actor: Actor) -> HistoryEntry:
 def update(*, merchant: Merchant, name: str, website: str, revision: int, actor: Actor) -> Merchant:
     """Save name and website, if nobody saved since `revision` was read; raises StaleEdit otherwise."""
     after = {"name": clean_merchant_name(name), "website": clean_website(website)}
-    current = Merchant.objects.select_for_update().get(pk=merchant.pk)
+    current = _locked(merchant)
     before = {field: getattr(current, field) for field in after}
     if before == after:
         return current
     if current.revision != revision:
         entry = _latest(merchant, Action.MERCHANT_UPDATED)
+        who = entry.actor_name if entry else "Somebody"
         raise StaleEdit(
-            f"{entry.actor_name if entry else 'Somebody'} saved this merchant account while you were editing it.",
+            f"{who} saved this merchant account while you were editing it.",
             "Nothing of yours is saved yet. Compare, then save again to put yours in its place.",
             changes=before,
         )
@@ -71,20 +81,23 @@ def update(*, merchant: Merchant, name: str, website: str, revision: int, actor:
     search.index([current])
     changed = [field for field in after if before[field] != after[field]]
     history.write(
-        Action.MERCHANT_UPDATED, actor=actor, merchant=current,
-        before={field: before[field] for field in changed}, after={field: after[field] for field in changed},
+        Action.MERCHANT_UPDATED,
+        actor=actor,
+        merchant=current,
+        before={field: before[field] for field in changed},
+        after={field: after[field] for field in changed},
     )
     return current
 
 
 def disable(*, merchant: Merchant, actor: Actor, reason: str = "") -> Merchant:
     """Refuse all the account's keys from the very next request on; the keys keep their own states."""
-    return _move(merchant, MerchantStatus.ENABLED, MerchantStatus.DISABLED, Action.MERCHANT_DISABLED, actor, reason)
+    return _move(merchant, MerchantStatus.ENABLED, MerchantStatus.DISABLED, actor=actor, reason=reason)
 
 
 def enable(*, merchant: Merchant, actor: Actor, reason: str = "") -> Merchant:
     """Answer the account's enabled keys again."""
-    return _move(merchant, MerchantStatus.DISABLED, MerchantStatus.ENABLED, Action.MERCHANT_ENABLED, actor, reason)
+    return _move(merchant, MerchantStatus.DISABLED, MerchantStatus.ENABLED, actor=actor, reason=reason)
 
 
 def clean_merchant_name(name: str) -> str:
@@ -92,34 +105,43 @@ def clean_merchant_name(name: str) -> str:
 
 
 def clean_website(website: str) -> str:
-    """A host name or an address without its scheme: `northwind.example`."""
+    """A host name, perhaps with a path, without its scheme: `northwind.example`."""
     website = clean_line(website, field="website", label="Website", maximum=WEBSITE_MAX, required=False)
-    website = website.removeprefix("https://").removeprefix("http://").rstrip("/")
-    if website and (" " in website or "." not in website):
+    website = re.sub(r"^https?://", "", website, flags=re.IGNORECASE).rstrip("/")
+    if website and not _WEBSITE.fullmatch(website):
         raise InvalidField("website", f"“{website}” is not a website.", "Write it like northwind.example.")
     return website
 
 
 @transaction.atomic
 def _move(
-    merchant: Merchant,
-    source: MerchantStatus,
-    target: MerchantStatus,
-    action: Action,
-    actor: Actor,
-    reason: str,
+    merchant: Merchant, source: MerchantStatus, target: MerchantStatus, *, actor: Actor, reason: str
 ) -> Merchant:
+    reason = history.clean_reason(reason)
     moved = Merchant.objects.filter(pk=merchant.pk, status=source).update(status=target)
-    current = Merchant.objects.get(pk=merchant.pk)
+    # Locked where the swap has failed, too: its explanation is of one moment.
+    current = _locked(merchant)
+    action = Action(f"merchant.{target.value}")
     if not moved:
         entry = _latest(merchant, action)
         by = f", by {entry.actor_name}" if entry else ""
-        raise IllegalTransition(f"This merchant account is {target.label} already{by}.", "There is nothing left to do.")
+        raise IllegalTransition(
+            f"This merchant account is {target.label} already{by}.", "There is nothing left to do."
+        )
     history.write(
-        action, actor=actor, merchant=current,
-        before={"status": source.value}, after={"status": target.value}, reason=reason,
+        action,
+        actor=actor,
+        merchant=current,
+        before={"status": source.value},
+        after={"status": target.value},
+        reason=reason,
     )
     return current
+
+
+def _locked(merchant: Merchant) -> Merchant:
+    """`merchant` as it is now; it stays so until the transaction ends."""
+    return Merchant.objects.select_for_update(no_key=True).get(pk=merchant.pk)
 
 
 def _latest(merchant: Merchant, action: Action) -> HistoryEntry | None:

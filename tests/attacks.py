@@ -257,8 +257,8 @@ def statements_of_postgresql() -> list[Attack]:
         "MERGE INTO keys_apikey USING (SELECT 1) AS one ON keys_apikey.id = '{revoked}' WHEN MATCHED THEN "
     )
     return [
-        Attack("TRUNCATE keys", "TRUNCATE keys_apikey CASCADE", "never deleted"),
-        Attack("TRUNCATE merchant accounts", "TRUNCATE keys_merchant CASCADE", "never deleted"),
+        Attack("TRUNCATE keys", "TRUNCATE keys_apikey CASCADE", KEY_DELETED),
+        Attack("TRUNCATE merchant accounts", "TRUNCATE keys_merchant CASCADE", MERCHANT_DELETED),
         Attack("TRUNCATE the history", "TRUNCATE keys_historyentry", HISTORY_DELETED),
         Attack("TRUNCATE people, and keys with them", "TRUNCATE keys_user CASCADE", "never deleted"),
         Attack(
