@@ -2,13 +2,16 @@
 
 import os
 import secrets
+import tempfile
 from base64 import urlsafe_b64encode
 from pathlib import Path
 
+import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
 TRUE = {"1", "true", "yes", "on"}
 FALSE = {"0", "false", "no", "off", ""}
+DATABASE_ENGINES = {"django.db.backends.sqlite3", "django.db.backends.postgresql"}
 
 
 def text(name: str, default: str = "") -> str:
@@ -37,7 +40,7 @@ def integer(name: str, *, default: int, minimum: int, maximum: int) -> int:
 
 
 def choice(name: str, *, default: str, allowed: tuple[str, ...]) -> str:
-    value = text(name, default)
+    value = text(name) or default
     if value not in allowed:
         raise ImproperlyConfigured(f"{name} must be one of {', '.join(allowed)}, not {value!r}.")
     return value
@@ -49,25 +52,51 @@ def words(name: str, default: tuple[str, ...] = ()) -> list[str]:
     return raw.replace(",", " ").split() if raw else list(default)
 
 
-def kept_secret(name: str, path: Path) -> str:
-    """The variable `name`, or else 32 random bytes (URL-safe base64) generated once and kept in `path`.
+def database(name: str, *, default: str) -> dj_database_url.DBConfig:
+    """A database's URL, as Django's settings want it. What is wrong is never repeated: it may hold a password."""
+    try:
+        parsed = dj_database_url.parse(text(name) or default, conn_max_age=None, conn_health_checks=True)
+    except ValueError:
+        parsed = {}
+    if parsed.get("ENGINE") not in DATABASE_ENGINES:
+        raise ImproperlyConfigured(
+            f"{name} must look like postgresql://user:password@host/name or sqlite:////path."
+        )
+    return parsed
 
-    The file is made with mode 0600 and made only once: of two processes that start together, the one that
+
+def kept_secret(name: str, path: Path, *, size_bytes: int = 32) -> str:
+    """The variable `name`, or else random bytes (URL-safe base64) generated once and kept in `path`.
+
+    The file is made with mode 0600, whole, and only once: of two processes that start together, the one that
     comes second reads what the first wrote.
     """
     if value := text(name):
         return value
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(urlsafe_b64encode(secrets.token_bytes(32)).decode())
-        try:
-            path.hardlink_to(draft)
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-    if value := path.read_text().strip():
-        return value
-    raise ImproperlyConfigured(f"{path} is empty. Restore it from a backup, or set {name}.")
+    try:
+        if not path.exists():
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _write_once(path, urlsafe_b64encode(secrets.token_bytes(size_bytes)).decode())
+        value = path.read_text().strip()
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"{path} cannot be used: {error.strerror}. Set DATA_DIR or {name}."
+        ) from error
+    if not value:
+        raise ImproperlyConfigured(f"{path} is empty. Restore it from a backup, or set {name}.")
+    return value
+
+
+def _write_once(path: Path, value: str) -> None:
+    """Write a file that appears with all its content, or leave the one that another process wrote first."""
+    descriptor, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(value)
+            file.flush()
+            os.fsync(descriptor)
+        path.hardlink_to(draft)
+    except FileExistsError:
+        pass
+    finally:
+        Path(draft).unlink()

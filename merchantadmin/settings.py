@@ -7,7 +7,6 @@ loopback. `PUBLIC_URL=https://…` makes it a production host: secure cookies, H
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import dj_database_url
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
@@ -18,7 +17,7 @@ DATA_DIR = Path(env.text("DATA_DIR") or BASE_DIR / "var").resolve()
 
 DEBUG = env.flag("DEBUG", default=False)
 PORT = env.integer("PORT", default=8000, minimum=1, maximum=65535)
-PUBLIC_URL = env.text("PUBLIC_URL", f"http://127.0.0.1:{PORT}").rstrip("/")
+PUBLIC_URL = (env.text("PUBLIC_URL") or f"http://127.0.0.1:{PORT}").rstrip("/")
 
 _public = urlsplit(PUBLIC_URL)
 if _public.scheme not in {"http", "https"} or not _public.hostname or _public.path:
@@ -30,13 +29,17 @@ if SECURE and not (env.text("SECRET_KEY") and env.text("KEYS_ENCRYPTION_KEYS")):
         "are kept by you, not generated into its data directory."
     )
 
-SECRET_KEY = env.kept_secret("SECRET_KEY", DATA_DIR / "secret_key")
+SECRET_KEY = env.kept_secret("SECRET_KEY", DATA_DIR / "secret_key", size_bytes=48)
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS") or [_public.hostname, "127.0.0.1", "localhost", "[::1]"]
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+# Whether the first start fills an empty database with demo data: at home on a laptop, out of place in production.
+DEMO = env.flag("DEMO", default=not SECURE)
 
 # -- Keys ----------------------------------------------------------------------------------------------------------
 
-KEYS_ENCRYPTION_KEYS = env.kept_secret("KEYS_ENCRYPTION_KEYS", DATA_DIR / "encryption_key").replace(",", " ").split()
+KEYS_ENCRYPTION_KEYS = (
+    env.kept_secret("KEYS_ENCRYPTION_KEYS", DATA_DIR / "encryption_key").replace(",", " ").split()
+)
 KEYS_SECRET_POLICY = env.choice("KEYS_SECRET_POLICY", default="reveal", allowed=("reveal", "show_once"))
 KEYS_PERMISSION_CATALOGUE = Path(
     env.text("KEYS_PERMISSION_CATALOGUE") or BASE_DIR / "keys" / "permissions.toml"
@@ -103,11 +106,7 @@ DJANGO_TABLES2_TEMPLATE = "keys/table.html"
 # -- Database ------------------------------------------------------------------------------------------------------
 
 DATABASES = {
-    "default": dj_database_url.parse(
-        env.text("DATABASE_URL") or f"sqlite:///{DATA_DIR / 'merchantadmin.sqlite3'}",
-        conn_max_age=None,
-        conn_health_checks=True,
-    )
+    "default": env.database("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'merchantadmin.sqlite3'}")
 }
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # IMMEDIATE takes the write lock when a transaction begins, so that none fails half-way for want of it.
@@ -208,5 +207,7 @@ LOGGING = {
         "django": {"handlers": [], "level": "INFO", "propagate": True},
         # A 4xx is an answer, not an event: the request log has it.
         "django.request": {"level": "ERROR"},
+        # The server's own complaints, tracebacks among them, pass the scrub filter too.
+        "_granian": {"handlers": [], "level": "WARNING", "propagate": True},
     },
 }

@@ -1,0 +1,78 @@
+"""The HTTP server: granian on loopback, stopped by one signal and leaving nothing behind.
+
+Two things are added to granian. Ctrl-C reaches every process of the terminal, and the main process then sends its
+worker a SIGTERM of its own; granian's handler, run a second time inside itself, waits for its own lock for ever. So
+both processes block these signals, and a thread of ours takes the first of them and no other. And a worker whose main
+process was killed would go on holding the port: it stops by itself.
+"""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from granian import Granian
+from granian.constants import Interfaces
+from granian.log import LogLevels
+
+if TYPE_CHECKING:
+    from django.core.handlers.wsgi import WSGIHandler
+
+HOST = "127.0.0.1"
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# How long requests under way may take to finish once the server is told to stop.
+GRACE_SECONDS = 5
+
+
+def serve(*, port: int, blocking_threads: int) -> None:
+    """Answer requests until a stop signal; returns when all that were under way are answered."""
+    server = Granian(
+        "merchantadmin.server:application",
+        factory=True,
+        address=HOST,
+        port=port,
+        interface=Interfaces.WSGI,
+        workers=1,
+        blocking_threads=blocking_threads,
+        websockets=False,
+        log_level=LogLevels.warning,
+        workers_kill_timeout=GRACE_SECONDS,
+    )
+    take_one_stop_signal(server.signal_handler_interrupt)
+    server.serve()
+
+
+def application() -> "WSGIHandler":
+    """What a worker process loads before it listens."""
+    before_granian = signal.getsignal(signal.SIGTERM)
+
+    def stop() -> None:
+        handler = signal.getsignal(signal.SIGTERM)
+        if handler is before_granian or not callable(handler):
+            os._exit(0)  # Not listening yet: nobody waits for an answer.
+        handler(signal.SIGTERM, None)
+
+    take_one_stop_signal(stop)
+    threading.Thread(target=_outlive_nobody, args=(os.getppid(),), daemon=True).start()
+    from merchantadmin.wsgi import application as django  # noqa: PLC0415
+
+    return django
+
+
+def take_one_stop_signal(stop: Callable[[], None]) -> None:
+    """Have `stop` called, once, from a thread of its own, at the first SIGINT or SIGTERM."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+
+    def wait() -> None:
+        signal.sigwait(STOP_SIGNALS)
+        stop()
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def _outlive_nobody(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGTERM)
