@@ -125,7 +125,7 @@ def mode_tag(mode: str) -> SafeString:
 @register.inclusion_tag("keys/_bars.html")
 def bars(usage: Usage) -> dict[str, Any]:
     """The small chart of a row: decoration for the figures beside it."""
-    return {"chart": charts.draw(usage, width=96, height=24, gap=1)}
+    return {"chart": charts.draw(usage, width=84, height=24, gap=1)}
 
 
 @register.inclusion_tag("keys/_chart.html")
