@@ -1,0 +1,76 @@
+# Needs git, make and Python 3.11 or newer. Everything else goes into .venv, by hashes.
+
+VENV := .venv
+PY := $(VENV)/bin/python
+# The first Python that is new enough; `make run PYTHON=/path/to/python` names another.
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+
+PYTEST := $(PY) -m pytest -n logical --maxprocesses 4
+
+# What a production host sets, with secrets that keep nothing secret: `make check` looks at the settings as they are there.
+PRODUCTION := DEBUG=0 PUBLIC_URL=https://console.example.com DATABASE_URL=sqlite://:memory: \
+	SECRET_KEY=signs-nothing-and-is-here-for-the-deployment-check-only \
+	KEYS_ENCRYPTION_KEYS=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help run dev test test-sqlite test-postgresql test-browser check bench lock clean
+
+help: ## List what can be done
+	@echo 'merchantadmin: API keys of merchant accounts. Say `make` and one of:'
+	@echo
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1@\2/p' $(MAKEFILE_LIST) | while IFS=@ read -r name what; do \
+		printf '  %-16s %s\n' "$$name" "$$what"; done
+	@echo
+	@echo 'PORT, DATA_DIR, DEMO=0 and many more settings: docs/settings.md.'
+
+run: $(VENV)/run.stamp ## Serve the console on http://127.0.0.1:8000, with demo data at the first start
+	@exec env DEBUG=0 $(PY) manage.py serve
+
+dev: $(VENV)/dev.stamp ## The same for development: DEBUG on, restarts when the code changes
+	@exec env DEBUG=1 $(PY) manage.py serve --reload
+
+test: test-sqlite test-postgresql test-browser ## All tests: on SQLite, on PostgreSQL, and in a browser
+
+test-sqlite: $(VENV)/dev.stamp ## The tests without a browser, on SQLite
+	TEST_DATABASE=sqlite $(PYTEST)
+
+test-postgresql: $(VENV)/dev.stamp ## The same on PostgreSQL: of TEST_DATABASE_URL, or else started for the occasion
+	$(PY) -m tests.postgres $(PYTEST)
+
+test-browser: $(VENV)/dev.stamp ## The console in real Chromium, which is installed where there is none
+	$(PY) -m tests.browser.chromium
+	$(PY) -m pytest -m browser
+
+check: $(VENV)/dev.stamp ## Lint, format, types, import rules, templates, migrations and the production settings
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+	$(PRODUCTION) $(PY) -m mypy
+	$(VENV)/bin/lint-imports
+	$(PY) -m djlint --lint templates
+	$(PRODUCTION) $(PY) manage.py makemigrations --check --dry-run
+	$(PRODUCTION) $(PY) manage.py check --deploy --fail-level WARNING
+
+bench: $(VENV)/dev.stamp ## Measure the pages and the verifier at full size
+	$(PY) -m bench
+
+lock: $(VENV)/dev.stamp ## Bring lock/ up to date with pyproject.toml; UPGRADE=1 takes the newest versions
+	$(PY) -m uv pip compile $(LOCK_OPTIONS) pyproject.toml -o lock/run.txt
+	$(PY) -m uv pip compile $(LOCK_OPTIONS) pyproject.toml --group dev -o lock/dev.txt
+
+# No index, no host, no comments: versions and hashes for every platform and every Python that is supported.
+LOCK_OPTIONS := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+	$(if $(UPGRADE),--upgrade)
+
+clean: ## Remove .venv and what tools left behind; the data in var/ stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/%.stamp: lock/%.txt scripts/install.py $(VENV)/bin/python
+	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer is needed, and none was found.' >&2; exit 1; }
+	@$(PYTHON) scripts/install.py lock/$*.txt
+	@touch $@
+
+# Named so that an environment whose Python has gone is made anew.
+$(VENV)/bin/python: ;
