@@ -48,7 +48,7 @@ check: $(VENV)/dev.stamp ## Lint, format, types, import rules, templates, migrat
 	$(PY) -m ruff format --check
 	$(PRODUCTION) $(PY) -m mypy
 	$(VENV)/bin/lint-imports
-	$(PY) -m djlint --lint templates
+	$(PY) -m djlint --quiet --lint templates
 	$(PRODUCTION) $(PY) manage.py makemigrations --check --dry-run
 	$(PRODUCTION) $(PY) manage.py check --deploy --fail-level WARNING
 

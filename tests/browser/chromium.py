@@ -1,7 +1,7 @@
 """The Chromium that the browser tests drive: `python -m tests.browser.chromium` finds one, or installs it.
 
-The system's own is preferred. Where there is none, root gets it from apt, and anybody else (and root, where apt has none)
-from Playwright's installer. What cannot be had is an error: the browser tests are never left out silently.
+The system's own is preferred. Where there is none, root gets it from apt, and anybody else, or root where apt has
+none, from Playwright's installer. What cannot be had is an error: the browser tests are never left out silently.
 """
 
 import os
@@ -21,7 +21,7 @@ NONE_TO_BE_HAD = (
 
 
 def find() -> Path | None:
-    """The executable to drive: CHROMIUM's, the system's, or the one that Playwright installed; None where none works."""
+    """The executable to drive: CHROMIUM's, the system's, or Playwright's own; None where none works."""
     named = os.environ.get("CHROMIUM")
     candidates = (
         [named] if named else [*filter(None, map(shutil.which, COMMANDS)), *_of_mac(), *_of_playwright()]
@@ -42,9 +42,9 @@ def works(executable: str) -> bool:
 
 def install() -> None:
     if os.geteuid() == 0 and shutil.which("apt-get"):
-        quiet = {"check": False, "env": os.environ | {"DEBIAN_FRONTEND": "noninteractive"}}
-        subprocess.run(["apt-get", "update", "-q"], **quiet)
-        subprocess.run(["apt-get", "install", "-q", "-y", "--no-install-recommends", "chromium"], **quiet)
+        unattended = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+        for step in (["update"], ["install", "-y", "--no-install-recommends", "chromium"]):
+            subprocess.run(["apt-get", "-q", *step], check=False, env=unattended)
         if find():
             return
     subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=False)
