@@ -56,6 +56,12 @@ class FailureCause(TextChoices):
     CLIENT_ERROR = "client_error", "4xx from the API"
     SERVER_ERROR = "server_error", "5xx from the API"
 
+    @property
+    def outcome(self) -> Outcome:
+        """The outcome of the requests that failed for this cause."""
+        answered = {FailureCause.CLIENT_ERROR, FailureCause.SERVER_ERROR}
+        return Outcome.VALID if self in answered else Outcome(self.value.upper())
+
 
 def failure_cause(outcome: str, status: int) -> FailureCause | None:
     """The cause to count, or None for a request that succeeded (a status below 400)."""

@@ -88,9 +88,14 @@ class Usage(Totals):
     causes: dict[str, int] = field(default_factory=dict)
 
     @property
+    def failures(self) -> list[tuple[FailureCause, int]]:
+        """The causes that occurred with their counts, most common first."""
+        counts = ((FailureCause(name), count) for name, count in self.causes.items() if count)
+        return sorted(counts, key=lambda item: -item[1])
+
+    @property
     def most_common_cause(self) -> FailureCause | None:
-        causes = [(count, name) for name, count in self.causes.items() if count]
-        return FailureCause(max(causes)[1]) if causes else None
+        return self.failures[0][0] if self.failures else None
 
 
 def totals(subjects: Iterable[UUID], *, now: datetime | None = None) -> dict[UUID, Totals]:
@@ -137,7 +142,9 @@ def last_24_hours(subjects: Iterable[UUID], *, now: datetime | None = None) -> d
 def _pieces(window: Window) -> list[tuple[type[UsageHour | UsageMinute], Q]]:
     """Which rollup tells of which part of `window`."""
     whole = Q(at__gte=window.first_whole_hour, at__lt=window.last_whole_hour)
-    ends = Q(at__gte=window.start, at__lt=window.first_whole_hour) | Q(at__gte=window.last_whole_hour, at__lt=window.end)
+    ends = Q(at__gte=window.start, at__lt=window.first_whole_hour) | Q(
+        at__gte=window.last_whole_hour, at__lt=window.end
+    )
     return [(UsageHour, whole), (UsageMinute, ends)]
 
 

@@ -16,9 +16,22 @@
     Object.keys(parameters).forEach((name) => { if (parameters[name] === "") delete parameters[name]; });
   });
 
-  document.addEventListener("htmx:responseError", () => {
-    document.getElementById("announcer").textContent = "The console did not answer. Try again.";
-  });
+  // A grid that could not be loaded says so where the eye is, and offers to try again.
+  const failed = (event) => {
+    const path = event.detail.pathInfo.finalRequestPath;
+    const message = Object.assign(document.createElement("div"), { className: "message message-error" });
+    const text = Object.assign(document.createElement("p"), { textContent: "The console did not answer. What you see may be out of date." });
+    const retry = Object.assign(document.createElement("button"), { type: "button", className: "button button-small", textContent: "Retry" });
+    retry.addEventListener("click", () => {
+      message.remove();
+      if (event.detail.requestConfig.verb === "get") htmx.ajax("GET", path, { target: "#grid", swap: "outerHTML" });
+      else location.reload();
+    });
+    message.append(text, retry);
+    document.getElementById("messages").replaceChildren(message);
+  };
+  document.addEventListener("htmx:responseError", failed);
+  document.addEventListener("htmx:sendError", failed);
 
   // After a page turn or a sort the keyboard goes on where it was; after Back the form shows what the address says.
   document.addEventListener("htmx:afterSettle", (event) => {

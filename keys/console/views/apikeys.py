@@ -4,7 +4,6 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.contrib.auth.mixins import LoginRequiredMixin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.cache import add_never_cache_headers
@@ -13,6 +12,7 @@ from django.views.generic import View
 from keys import history, lifecycle, usage
 from keys.console.actors import actor_of
 from keys.console.forms import ApiKeyEditForm, ApiKeyForm, RevokeForm, presets_of
+from keys.console.views.access import ConsoleMixin
 from keys.errors import AlreadyCreated, DomainError, StaleEdit
 from keys.models import ApiKey, HistoryEntry, Merchant
 from keys.models.apikey import ApiKeyStatus
@@ -21,7 +21,7 @@ from keys.permissions import Access, catalogue
 EVENTS_SHOWN = 50
 
 
-class ApiKeyCreateView(LoginRequiredMixin, View):
+class ApiKeyCreateView(ConsoleMixin, View):
     """New API key. The answer to the POST is the page that shows the key: it has no address that could be opened again."""
 
     def subject(self, pk: UUID) -> tuple[Merchant, ApiKey | None]:
@@ -54,7 +54,7 @@ class ApiKeyCreateView(LoginRequiredMixin, View):
         return response
 
     def form(self, data: Any = None, initial: Any = None) -> ApiKeyForm:
-        return ApiKeyForm(data, initial=initial, user=self.request.user)  # type: ignore[arg-type]
+        return ApiKeyForm(data, initial=initial, user=self.user)
 
     def page(
         self,
@@ -79,7 +79,7 @@ class ApiKeyDuplicateView(ApiKeyCreateView):
         return origin.merchant, origin
 
 
-class ApiKeyPageMixin(LoginRequiredMixin):
+class ApiKeyPageMixin(ConsoleMixin):
     def key(self, pk: UUID) -> ApiKey:
         keys = ApiKey.objects.select_related("merchant", "created_by", "duplicated_from")
         return get_object_or_404(keys, pk=pk)

@@ -5,7 +5,6 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.contrib import messages
-from django.contrib.auth.mixins import LoginRequiredMixin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -17,6 +16,7 @@ from keys import lifecycle, usage
 from keys.console.actors import actor_of
 from keys.console.filters import ApiKeyFilter
 from keys.console.tables import ApiKeyTable
+from keys.console.views.access import ConsoleMixin
 from keys.console.views.grid import GridView
 from keys.console.views.merchants import MerchantPageMixin
 from keys.errors import DomainError
@@ -51,7 +51,7 @@ class DevelopersView(MerchantPageMixin, GridView):
         return self.header(self.account)
 
 
-class ApiKeyMoveView(LoginRequiredMixin, View):
+class ApiKeyMoveView(ConsoleMixin, View):
     """Disable or enable: at once, with Undo in the message. From the grid it answers with the row alone."""
 
     http_method_names = ["post"]

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.contrib.auth.mixins import LoginRequiredMixin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -12,11 +11,12 @@ from django.views.generic import View
 from keys.console.filters import GridFilter
 from keys.console.keyset import BadCursor, Ordering, Page, count_up_to, paginate
 from keys.console.tables import GridTable
+from keys.console.views.access import ConsoleMixin
 
 PAGE_SIZE = 25
 
 
-class GridView(LoginRequiredMixin, View):
+class GridView(ConsoleMixin, View):
     """Declares its table, filter set and templates; `rows()` says which rows are in reach of this person."""
 
     table_class: type[GridTable]

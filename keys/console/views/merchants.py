@@ -4,7 +4,6 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.contrib.auth.mixins import LoginRequiredMixin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -16,6 +15,7 @@ from keys.console.actors import actor_of
 from keys.console.filters import MerchantFilter
 from keys.console.forms import MerchantEditForm, NewMerchantForm
 from keys.console.tables import MerchantTable
+from keys.console.views.access import ConsoleMixin
 from keys.console.views.grid import GridView
 from keys.errors import DomainError, StaleEdit
 from keys.models import ApiKey, HistoryEntry, Merchant
@@ -48,7 +48,7 @@ class MerchantListView(GridView):
             merchant.enabled_keys = enabled.get(merchant.pk, 0)  # type: ignore[attr-defined]
 
 
-class MerchantCreateView(LoginRequiredMixin, View):
+class MerchantCreateView(ConsoleMixin, View):
     def get(self, request: HttpRequest) -> HttpResponse:
         form = NewMerchantForm()
         del form.fields["same_name"]
@@ -68,7 +68,7 @@ class MerchantCreateView(LoginRequiredMixin, View):
         return render(request, "keys/merchant_form.html", {"form": form}, status=status)
 
 
-class MerchantPageMixin(LoginRequiredMixin):
+class MerchantPageMixin(ConsoleMixin):
     """A page of one merchant account, under its header and tabs."""
 
     tab = "general"

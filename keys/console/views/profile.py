@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib import messages
-from django.contrib.auth.mixins import LoginRequiredMixin, UserPassesTestMixin
+from django.contrib.auth.mixins import UserPassesTestMixin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -13,20 +13,21 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.generic import View
 
 from keys.console.forms import ApiKeyEditForm, ProfileForm
-from keys.models import ApiKey, Merchant, User
+from keys.console.views.access import ConsoleMixin
+from keys.models import ApiKey, Merchant
 from keys.models.apikey import ApiKeyStatus
 from keys.models.merchant import MerchantStatus
 from keys.outcomes import Outcome
 from keys.usage import Bar, Usage, Window
 
 
-class ProfileView(LoginRequiredMixin, View):
+class ProfileView(ConsoleMixin, View):
     def get(self, request: HttpRequest) -> HttpResponse:
-        return render(request, "keys/profile.html", {"form": ProfileForm(instance=self.user())})
+        return render(request, "keys/profile.html", {"form": ProfileForm(instance=self.user)})
 
     def post(self, request: HttpRequest) -> HttpResponse:
         """Save the form, or one setting of it: the theme switch stands on every page."""
-        user = self.user()
+        user = self.user
         fields = set(ProfileForm.Meta.fields) & set(request.POST)
         partial = "partial" in request.POST
         form = ProfileForm(request.POST, instance=user)
@@ -41,13 +42,8 @@ class ProfileView(LoginRequiredMixin, View):
         messages.success(request, "Profile saved.")
         return redirect("profile")
 
-    def user(self) -> User:
-        user = self.request.user
-        assert isinstance(user, User)
-        return user
 
-
-class ComponentsView(LoginRequiredMixin, UserPassesTestMixin, View):
+class ComponentsView(ConsoleMixin, UserPassesTestMixin, View):
     """For the people who build this console: nothing here is read from the database or written to it."""
 
     def test_func(self) -> bool:

@@ -3,7 +3,6 @@
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth.mixins import LoginRequiredMixin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
@@ -11,6 +10,7 @@ from django.views.generic import View
 
 from keys.console.filters import RequestFilter
 from keys.console.tables import RequestTable
+from keys.console.views.access import ConsoleMixin
 from keys.console.views.grid import GridView
 from keys.console.views.merchants import MerchantPageMixin
 from keys.models import RequestLog
@@ -36,7 +36,7 @@ class RequestListView(MerchantPageMixin, GridView):
         return self.header(self.account)
 
 
-class RequestDetailView(LoginRequiredMixin, View):
+class RequestDetailView(ConsoleMixin, View):
     def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         entry = get_object_or_404(RequestLog.objects.select_related("key", "merchant"), pk=pk)
         context = {

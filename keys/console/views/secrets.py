@@ -6,7 +6,6 @@ from uuid import UUID
 from allauth.account.authentication import get_authentication_records
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth.mixins import LoginRequiredMixin
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -16,8 +15,10 @@ from django.views.generic import View
 
 from keys import lifecycle
 from keys.console.actors import actor_of
+from keys.console.views.access import ConsoleMixin
 from keys.errors import DomainError
 from keys.models import ApiKey
+
 
 def signed_in_recently(request: HttpRequest) -> bool:
     """Whether this person gave proof of who they are, at the sign-in or since, within the time of the settings."""
@@ -26,7 +27,7 @@ def signed_in_recently(request: HttpRequest) -> bool:
     return bool(age_seconds < settings.ACCOUNT_REAUTHENTICATION_TIMEOUT)
 
 
-class ApiKeyCopyView(LoginRequiredMixin, View):
+class ApiKeyCopyView(ConsoleMixin, View):
     """POST only, for those who signed in recently, never cached, and recorded in the history.
 
     The script of the page asks for JSON and puts the key on the clipboard; without it, the answer is a page that
