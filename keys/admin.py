@@ -77,7 +77,7 @@ class HistoryEntryAdmin(ReadOnlyAdmin):
 
 
 @admin.register(User)
-class UserAdmin(BaseUserAdmin):
+class UserAdmin(BaseUserAdmin):  # type: ignore[type-arg]
     fieldsets = (*(BaseUserAdmin.fieldsets or ()), ("Console", {"fields": ("theme", "keyboard_shortcuts")}))
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:

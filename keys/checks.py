@@ -3,6 +3,7 @@
 docs/checks.md lists them.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from cryptography.fernet import Fernet
@@ -41,7 +42,7 @@ def encryption_keys(**kwargs: Any) -> list[CheckMessage]:
 
 
 @register(Tags.database)
-def database_guards(databases: list[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+def database_guards(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
     """Runs where the databases are checked (`check --database default`, `serve`): are all triggers in place?"""
     problems: list[CheckMessage] = []
     for alias in databases or []:

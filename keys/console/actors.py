@@ -8,9 +8,7 @@ from keys.history import Actor
 from keys.models import User
 
 
-def actor_of(request: HttpRequest) -> Actor:
-    user = request.user
-    assert isinstance(user, User)
+def actor_of(request: HttpRequest, user: User) -> Actor:
     address = client_address(
         remote=request.META.get("REMOTE_ADDR", ""),
         forwarded_for=request.headers.get("X-Forwarded-For", ""),

@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import django_filters as filters
 from django import forms
 from django.db.models import Q, QuerySet
-from django.http import QueryDict
 from django.utils import timezone
 
 from keys import search
@@ -18,6 +17,9 @@ from keys.models import ApiKey, Merchant, RequestLog
 from keys.models.apikey import ApiKeyStatus
 from keys.models.merchant import MerchantStatus
 from keys.outcomes import Outcome
+
+if TYPE_CHECKING:
+    from django.http import QueryDict
 
 SEARCH_MAX = 200
 
@@ -31,7 +33,7 @@ class Pill:
     without: str
 
 
-class GridFilter(filters.FilterSet):  # type: ignore[misc]
+class GridFilter(filters.FilterSet):  # type: ignore[name-defined, misc]
     """A filter set that can name its filters in force, and that knows whether a search found more than it shows."""
 
     search_label = "Search"
@@ -119,7 +121,7 @@ class ApiKeyFilter(GridFilter):
         except InvalidIdentifier:
             pass
         match = Q(name__icontains=value) | Q(description__icontains=value)
-        head, dots, tail = scrub(value).partition(MASK_DOTS)
+        head, _dots, tail = scrub(value).partition(MASK_DOTS)
         prefix, _, start = head.rpartition("_")
         if prefix in {"sk_live", "sk_test"}:
             match |= Q(mode=prefix[3:], head__startswith=start[:4]) & (Q(tail=tail[-4:]) if tail else Q())

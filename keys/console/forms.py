@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from django import forms
@@ -17,7 +17,11 @@ from keys.models import ApiKey, Merchant, User
 from keys.models.apikey import DESCRIPTION_MAX
 from keys.models.apikey import NAME_MAX as KEY_NAME_MAX
 from keys.models.merchant import NAME_MAX as MERCHANT_NAME_MAX
+from keys.naming import fold
 from keys.permissions import Access, catalogue
+
+if TYPE_CHECKING:
+    from django.http import QueryDict
 
 SUBMISSION_SALT = "keys.console.submission"
 
@@ -95,19 +99,17 @@ class NewMerchantForm(MerchantForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
-        self.twin = Merchant.objects.filter(name=cleaned.get("name")).first()
-        if self.twin is not None and not cleaned.get("same_name"):
+        name = cleaned.get("name", "")
+        # The folded name has an index; the name itself has none.
+        exists = Merchant.objects.filter(sort_name=fold(name), name=name).exists()
+        if exists and not cleaned.get("same_name"):
             self.add_error(
                 "name",
                 "A merchant account with this name exists already. Tick the box below if this is another business.",
             )
-        elif self.twin is None:
+        elif not exists:
             del self.fields["same_name"]
         return cleaned
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.twin: Merchant | None = None
 
 
 class RevisionForm(DomainForm):
@@ -117,8 +119,9 @@ class RevisionForm(DomainForm):
 
     def resubmit(self, revision: int) -> None:
         """After a stale edit: keep what the person wrote, and let the next save build on `revision`."""
-        self.data = self.data.copy()
-        self.data["revision"] = str(revision)
+        data = cast("QueryDict", self.data).copy()
+        data["revision"] = str(revision)
+        self.data = data
 
 
 class MerchantEditForm(RevisionForm, MerchantForm):

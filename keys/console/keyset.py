@@ -9,12 +9,12 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from django.core.exceptions import ValidationError
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import BooleanField, F, Func, Model, QuerySet, Value
+from django.db.models import BooleanField, F, Field, Func, Model, QuerySet, Value
 from django.db.models.sql.compiler import SQLCompiler
 
 CURSOR_MAX = 1000
@@ -50,9 +50,9 @@ class RowCompare(Func):
         self.operator = operator
         super().__init__(*columns, *values, **extra)
 
-    def as_sql(
+    def as_sql(  # type: ignore[override]
         self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **_: Any
-    ) -> tuple[str, list[Any]]:  # type: ignore[override]
+    ) -> tuple[str, list[Any]]:
         parts = [compiler.compile(expression) for expression in self.source_expressions]
         middle = len(parts) // 2
         left, right = (", ".join(sql for sql, _ in half) for half in (parts[:middle], parts[middle:]))
@@ -102,7 +102,7 @@ def count_up_to(queryset: "QuerySet[Row]", maximum: int = COUNTED) -> tuple[int,
 
 
 def _beyond(cursor: str, direction: Ordering, model: type[Model]) -> RowCompare:
-    fields = [model._meta.get_field(column) for column in direction.columns]
+    fields = [cast("Field[Any, Any]", model._meta.get_field(column)) for column in direction.columns]
     try:
         if len(cursor) > CURSOR_MAX:
             raise BadCursor("too long")
@@ -112,7 +112,7 @@ def _beyond(cursor: str, direction: Ordering, model: type[Model]) -> RowCompare:
         values = [
             Value(field.to_python(value), output_field=field)
             for field, value in zip(fields, raw, strict=True)
-        ]  # type: ignore[union-attr]
+        ]
     except (ValueError, TypeError, OverflowError, RecursionError, Base64Error, ValidationError) as error:
         raise BadCursor(cursor[:40]) from error
     if any("\0" in value.value for value in values if isinstance(value.value, str)):

@@ -8,7 +8,7 @@ from keys.console.keyset import Ordering
 from keys.models import ApiKey, Merchant, RequestLog
 
 
-class GridTable(tables.Table):  # type: ignore[misc]
+class GridTable(tables.Table):
     """A table whose rows are drawn by one template, so that an action can answer with its row alone."""
 
     row_template: str
@@ -22,7 +22,7 @@ class GridTable(tables.Table):  # type: ignore[misc]
         orderable = False
 
     def __init__(self, *args: Any, sort: str = "", **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
         self.sort = sort
 
     @classmethod

@@ -81,4 +81,4 @@ class MerchantTerm(models.Model):
         indexes = [models.Index(fields=["term", "merchant"], name="merchant_by_term")]
 
     def __str__(self) -> str:
-        return self.term
+        return str(self.term)

@@ -130,7 +130,7 @@ def bars(usage: Usage) -> dict[str, Any]:
 
 @register.inclusion_tag("keys/_chart.html")
 def chart(usage: Usage, link: str) -> dict[str, Any]:
-    """The chart of a page: each bar is a link to its requests (`link` and a span of time), and a table says the same."""
+    """The chart of a page: each bar links to its requests (`link` and a span of time); a table says the same."""
     return {"chart": charts.draw(usage, width=720, height=120, gap=4), "usage": usage, "link": link}
 
 

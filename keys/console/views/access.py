@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.utils.cache import patch_cache_control
 from django.utils.http import urlencode
 from django_htmx.http import HttpResponseClientRedirect
+from django_htmx.middleware import HtmxDetails
 
 from keys.models import User
 
@@ -16,6 +17,11 @@ class ConsoleMixin(LoginRequiredMixin):
     """First base of every view of the console."""
 
     request: HttpRequest
+
+    @property
+    def htmx(self) -> HtmxDetails:
+        details: HtmxDetails = self.request.htmx  # type: ignore[attr-defined]
+        return details
 
     @property
     def user(self) -> User:
@@ -32,9 +38,8 @@ class ConsoleMixin(LoginRequiredMixin):
         return response
 
     def handle_no_permission(self) -> Any:
-        """A part of a page cannot become the sign-in page: the whole page goes there, and comes back to where it was."""
-        htmx = self.request.htmx  # type: ignore[attr-defined]
-        if htmx and not self.request.user.is_authenticated:
-            target = {"next": htmx.current_url_abs_path or reverse("merchant-list")}
+        """A part of a page cannot become the sign-in page: the whole page goes there, and comes back."""
+        if self.htmx and not self.request.user.is_authenticated:
+            target = {"next": self.htmx.current_url_abs_path or reverse("merchant-list")}
             return HttpResponseClientRedirect(f"{reverse('account_login')}?{urlencode(target)}")
         return super().handle_no_permission()

@@ -16,13 +16,14 @@ from keys.console.views.access import ConsoleMixin
 from keys.errors import AlreadyCreated, DomainError, StaleEdit
 from keys.models import ApiKey, HistoryEntry, Merchant
 from keys.models.apikey import ApiKeyStatus
+from keys.models.history import Action
 from keys.permissions import Access, catalogue
 
 EVENTS_SHOWN = 50
 
 
 class ApiKeyCreateView(ConsoleMixin, View):
-    """New API key. The answer to the POST is the page that shows the key: it has no address that could be opened again."""
+    """New API key. The answer to the POST shows the key: that page has no address that could be opened again."""
 
     def subject(self, pk: UUID) -> tuple[Merchant, ApiKey | None]:
         """The merchant account of the new key, and the key that it is a duplicate of."""
@@ -40,7 +41,7 @@ class ApiKeyCreateView(ConsoleMixin, View):
         values = form.values()
         try:
             key, secret = lifecycle.create(
-                merchant=merchant, duplicated_from=origin, actor=actor_of(request), **values
+                merchant=merchant, duplicated_from=origin, actor=actor_of(request, self.user), **values
             )
         except AlreadyCreated as error:
             messages.info(request, str(error))
@@ -96,7 +97,7 @@ class ApiKeyPageMixin(ConsoleMixin):
             "last_hour": usage.last_hour(key.pk),
             "status": ApiKeyStatus(key.status),
             "permissions": permission_rows(key),
-            "created": history.latest(key=key, action=history.Action.KEY_CREATED),
+            "created": history.latest(key=key, action=Action.KEY_CREATED),
             "events": events[:EVENTS_SHOWN],
             "more_events": len(events) > EVENTS_SHOWN,
             "latest": events[0] if events else None,
@@ -119,7 +120,7 @@ class ApiKeyDetailView(ApiKeyPageMixin, View):
         if not form.is_valid():
             return self.page(request, key, form, status=422)
         try:
-            lifecycle.update(key=key, actor=actor_of(request), **form.cleaned_data)
+            lifecycle.update(key=key, actor=actor_of(request, self.user), **form.cleaned_data)
         except StaleEdit as error:
             form.resubmit(key.revision)
             return self.page(request, key, form, status=409, conflict=error)
@@ -143,7 +144,9 @@ class ApiKeyRevokeView(ApiKeyPageMixin, View):
         if key.is_disabled and not form.is_valid():
             return self.confirmation(request, key, form, status=422)
         try:
-            lifecycle.revoke(key=key, actor=actor_of(request), reason=request.POST.get("reason", ""))
+            lifecycle.revoke(
+                key=key, actor=actor_of(request, self.user), reason=request.POST.get("reason", "")
+            )
         except DomainError as error:
             messages.error(request, str(error))
         else:
@@ -163,7 +166,7 @@ class ApiKeyRevokeView(ApiKeyPageMixin, View):
 
 
 def permission_rows(key: ApiKey) -> list[tuple[str, Access]]:
-    """Each resource of the catalogue with the key's access; then what the key has that the catalogue no longer knows."""
+    """Each resource of the catalogue with the key's access; then what the catalogue no longer knows."""
     resources = catalogue().resources
     rows = [(resource.label, key.grants.get(name, Access.NONE)) for name, resource in resources.items()]
     return rows + [

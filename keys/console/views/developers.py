@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.functional import cached_property
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.generic import View
 
@@ -20,7 +21,7 @@ from keys.console.views.access import ConsoleMixin
 from keys.console.views.grid import GridView
 from keys.console.views.merchants import MerchantPageMixin
 from keys.errors import DomainError
-from keys.models import ApiKey
+from keys.models import ApiKey, Merchant
 
 
 def add_usage(keys: list[ApiKey]) -> None:
@@ -37,9 +38,9 @@ class DevelopersView(MerchantPageMixin, GridView):
     empty_template = "keys/_apikeys_empty.html"
     noun = "API key"
 
-    def get(self, request: HttpRequest, pk: UUID, **_: Any) -> HttpResponse:
-        self.account = self.merchant(pk)
-        return super().get(request)
+    @cached_property
+    def account(self) -> Merchant:
+        return self.merchant(self.kwargs["pk"])
 
     def rows(self) -> QuerySet[ApiKey]:
         return ApiKey.objects.filter(merchant=self.account)
@@ -69,7 +70,7 @@ class ApiKeyMoveView(ConsoleMixin, View):
             messages.error(request, str(error))
         else:
             messages.success(request, told, extra_tags=f"undo={reverse(self.undo, args=[pk])}")
-        if request.htmx:  # type: ignore[attr-defined]
+        if self.htmx:
             return self.row(request, pk)
         target = request.POST.get("next", "")
         if url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()}):
@@ -79,7 +80,7 @@ class ApiKeyMoveView(ConsoleMixin, View):
     def row(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         key = ApiKey.objects.get(pk=pk)
         add_usage([key])
-        page = urlsplit(request.htmx.current_url or "")  # type: ignore[attr-defined]
+        page = urlsplit(self.htmx.current_url or "")
         return_to = f"{page.path}?{page.query}" if page.query else page.path
         return render(request, "keys/_apikey_row_changed.html", {"record": key, "return_to": return_to})
 
@@ -89,7 +90,7 @@ class ApiKeyDisableView(ApiKeyMoveView):
 
     def move(self, key: ApiKey, request: HttpRequest) -> str:
         recent = usage.last_hour(key.pk)
-        lifecycle.disable(key=key, actor=actor_of(request), reason=request.POST.get("reason", ""))
+        lifecycle.disable(key=key, actor=actor_of(request, self.user), reason=request.POST.get("reason", ""))
         told = f"“{key.name}” disabled. Requests with it are refused from now on."
         return (
             f"{told} It made {recent:,} request{'' if recent == 1 else 's'} in the last hour."
@@ -102,5 +103,5 @@ class ApiKeyEnableView(ApiKeyMoveView):
     undo = "apikey-disable"
 
     def move(self, key: ApiKey, request: HttpRequest) -> str:
-        lifecycle.enable(key=key, actor=actor_of(request), reason=request.POST.get("reason", ""))
+        lifecycle.enable(key=key, actor=actor_of(request, self.user), reason=request.POST.get("reason", ""))
         return f"“{key.name}” enabled. Requests with it are answered again."

@@ -40,7 +40,7 @@ def page_not_found(request: HttpRequest, exception: Exception | None = None) -> 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Rendered without the database or the user: either may be what broke."""
     context: dict[str, Any] = {"request_id": request.META.get("REQUEST_ID", "")}
-    return render(None, "500.html", context, status=500)  # type: ignore[arg-type]
+    return render(None, "500.html", context, status=500)
 
 
 def _page(request: HttpRequest, status: int, title: str, advice: str) -> HttpResponse:

@@ -36,10 +36,8 @@ class GridView(ConsoleMixin, View):
         """What the page around the grid needs; not asked for where only the grid is drawn."""
         return {}
 
-    def get(self, request: HttpRequest, **_: Any) -> HttpResponse:
-        fragment = (
-            bool(request.htmx) and not request.htmx.boosted and not request.htmx.history_restore_request
-        )  # type: ignore[attr-defined]
+    def get(self, request: HttpRequest, *_: Any, **__: Any) -> HttpResponse:
+        fragment = bool(self.htmx) and not self.htmx.boosted and not self.htmx.history_restore_request
         context = self.grid_context() | ({} if fragment else self.context())
         response = render(
             request, self.fragment_name if fragment else self.template_name, context | {"fragment": fragment}

@@ -59,7 +59,9 @@ class MerchantCreateView(ConsoleMixin, View):
         if not form.is_valid():
             return self.page(request, form, status=422)
         merchant = merchants.create(
-            name=form.cleaned_data["name"], website=form.cleaned_data["website"], actor=actor_of(request)
+            name=form.cleaned_data["name"],
+            website=form.cleaned_data["website"],
+            actor=actor_of(request, self.user),
         )
         messages.success(request, f"Merchant account “{merchant.name}” created. It has no API keys yet.")
         return redirect("developers", merchant.pk)
@@ -102,7 +104,7 @@ class MerchantDetailView(MerchantPageMixin, View):
         if not form.is_valid():
             return self.page(request, merchant, form, status=422)
         try:
-            merchants.update(merchant=merchant, actor=actor_of(request), **form.cleaned_data)
+            merchants.update(merchant=merchant, actor=actor_of(request, self.user), **form.cleaned_data)
         except StaleEdit as error:
             form.resubmit(merchant.revision)
             return self.page(request, merchant, form, status=409, conflict=error)
@@ -155,7 +157,7 @@ class MerchantDisableView(MerchantMoveView):
     undo = "merchant-enable"
 
     def move(self, merchant: Merchant, request: HttpRequest) -> Merchant:
-        return merchants.disable(merchant=merchant, actor=actor_of(request))
+        return merchants.disable(merchant=merchant, actor=actor_of(request, self.user))
 
 
 class MerchantEnableView(MerchantMoveView):
@@ -163,4 +165,4 @@ class MerchantEnableView(MerchantMoveView):
     undo = "merchant-disable"
 
     def move(self, merchant: Merchant, request: HttpRequest) -> Merchant:
-        return merchants.enable(merchant=merchant, actor=actor_of(request))
+        return merchants.enable(merchant=merchant, actor=actor_of(request, self.user))

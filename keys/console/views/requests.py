@@ -6,6 +6,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.utils.functional import cached_property
 from django.views.generic import View
 
 from keys.console.filters import RequestFilter
@@ -13,7 +14,7 @@ from keys.console.tables import RequestTable
 from keys.console.views.access import ConsoleMixin
 from keys.console.views.grid import GridView
 from keys.console.views.merchants import MerchantPageMixin
-from keys.models import RequestLog
+from keys.models import Merchant, RequestLog
 from keys.outcomes import Outcome
 
 
@@ -25,9 +26,9 @@ class RequestListView(MerchantPageMixin, GridView):
     empty_template = "keys/_requests_empty.html"
     noun = "request"
 
-    def get(self, request: HttpRequest, pk: UUID, **_: Any) -> HttpResponse:
-        self.account = self.merchant(pk)
-        return super().get(request)
+    @cached_property
+    def account(self) -> Merchant:
+        return self.merchant(self.kwargs["pk"])
 
     def rows(self) -> QuerySet[RequestLog]:
         return RequestLog.objects.filter(merchant=self.account).select_related("key")

@@ -17,12 +17,12 @@ from keys import lifecycle
 from keys.console.actors import actor_of
 from keys.console.views.access import ConsoleMixin
 from keys.errors import DomainError
-from keys.models import ApiKey
+from keys.models import ApiKey, User
 
 
-def signed_in_recently(request: HttpRequest) -> bool:
+def signed_in_recently(request: HttpRequest, user: User) -> bool:
     """Whether this person gave proof of who they are, at the sign-in or since, within the time of the settings."""
-    records = get_authentication_records(request, request.user)
+    records = get_authentication_records(request, user)
     age_seconds = time.time() - max((record["at"] for record in records), default=0)
     return bool(age_seconds < settings.ACCOUNT_REAUTHENTICATION_TIMEOUT)
 
@@ -39,10 +39,10 @@ class ApiKeyCopyView(ConsoleMixin, View):
     def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         key = get_object_or_404(ApiKey.objects.select_related("merchant"), pk=pk)
         wants_json = request.headers.get("Accept", "").startswith("application/json")
-        if not signed_in_recently(request):
+        if not signed_in_recently(request, self.user):
             return self.sign_in_again(request, key, wants_json=wants_json)
         try:
-            secret = lifecycle.copy(key=key, actor=actor_of(request))
+            secret = lifecycle.copy(key=key, actor=actor_of(request, self.user))
         except DomainError as error:
             if wants_json:
                 return JsonResponse({"error": str(error)}, status=409)
