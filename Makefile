@@ -9,7 +9,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 PYTEST := $(PY) -m pytest -n logical --maxprocesses 4
 
 # What a production host sets, with secrets that keep nothing secret: `make check` looks at the settings as they are there.
-PRODUCTION := DEBUG=0 PUBLIC_URL=https://console.example.com DATABASE_URL=sqlite://:memory: \
+PRODUCTION := DEBUG=0 PUBLIC_URL=https://console.example.com TRUSTED_PROXY_COUNT=1 DATABASE_URL=sqlite://:memory: \
 	SECRET_KEY=signs-nothing-and-is-here-for-the-deployment-check-only \
 	KEYS_ENCRYPTION_KEYS=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
 

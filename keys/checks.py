@@ -5,14 +5,18 @@ docs/checks.md lists them.
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import connections
 
 from keys import guards
 from keys.permissions import Catalogue, CatalogueError
+
+MAKE_A_KEY = "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
 @register()
@@ -35,10 +39,32 @@ def encryption_keys(**kwargs: Any) -> list[CheckMessage]:
     return [
         Error(
             "KEYS_ENCRYPTION_KEYS must hold one or more Fernet keys: 32 bytes in URL-safe base64.",
-            hint="Make one with: python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'",
+            hint=f"Make one with: python -c '{MAKE_A_KEY}'",
             id="keys.E002",
         )
     ]
+
+
+@register(Tags.security)
+def public_address(**kwargs: Any) -> list[CheckMessage]:
+    address = urlsplit(settings.PUBLIC_URL)
+    if address.scheme == "https" and not settings.TRUSTED_PROXY_COUNT:
+        return [
+            Warning(
+                "PUBLIC_URL is https, and no proxy is trusted to say so of a request: `serve` would redirect for ever.",
+                hint="Set TRUSTED_PROXY_COUNT to the number of proxies in front, usually 1.",
+                id="keys.W001",
+            )
+        ]
+    if address.scheme == "http" and address.hostname not in LOOPBACK:
+        return [
+            Warning(
+                "PUBLIC_URL is plain http on a host that others reach: passwords and API keys travel in the open.",
+                hint="Put a proxy with a certificate in front, and set PUBLIC_URL to its https address.",
+                id="keys.W002",
+            )
+        ]
+    return []
 
 
 @register(Tags.database)

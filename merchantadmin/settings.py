@@ -23,6 +23,10 @@ _public = urlsplit(PUBLIC_URL)
 if _public.scheme not in {"http", "https"} or not _public.hostname or _public.path:
     raise ImproperlyConfigured(f"PUBLIC_URL must look like https://console.example.com, not {PUBLIC_URL!r}.")
 SECURE = _public.scheme == "https"
+if SECURE and DEBUG:
+    raise ImproperlyConfigured(
+        "DEBUG shows the code and its data to visitors: leave it off with an https PUBLIC_URL."
+    )
 if SECURE and not (env.text("SECRET_KEY") and env.text("KEYS_ENCRYPTION_KEYS")):
     raise ImproperlyConfigured(
         "With an https PUBLIC_URL, set SECRET_KEY and KEYS_ENCRYPTION_KEYS: secrets of a production host "
