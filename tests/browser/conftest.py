@@ -1,0 +1,145 @@
+"""A running product, real Chromium, and profiles of people who are signed in.
+
+This process works on the same data directory as the server, so tests/factories.py puts things in place behind the
+server's back, and a test can look at what the console did to the database.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from allauth.account.authentication import AUTHENTICATION_METHODS_SESSION_KEY
+from django.conf import global_settings, settings
+from django.db import connections
+from django.test import Client, override_settings
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from keys.models import User
+from tests.browser import chromium as installed
+from tests.browser.product import OPERATOR, Product, serving
+from tests.browser.witness import Witness
+from tests.factories import PASSWORD
+
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-component-update",
+    "--disable-sync",
+)
+DESKTOP = {"width": 1280, "height": 800}
+# Two cores shared with a server and other work: what takes longer than this is stuck.
+PATIENCE_MS = 10_000
+
+StorageState = dict[str, Any]
+Browse = Callable[..., Page]
+
+
+@pytest.fixture(scope="session")
+def product(django_db_blocker: Any) -> Iterator[Product]:
+    """The server. From here on this process may use its database, also while Playwright's event loop runs."""
+    if os.environ.get("TEST_DATABASE", "sqlite") != "sqlite":
+        pytest.exit("The browser tests run on SQLite: `make test-browser`.", returncode=1)
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        # The server checks passwords with the product's own hashers.
+        override_settings(PASSWORD_HASHERS=global_settings.PASSWORD_HASHERS),
+        serving(settings.DATA_DIR) as product,
+        django_db_blocker.unblock(),
+    ):
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+        yield product
+        connections.close_all()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    executable = installed.find()
+    if executable is None:
+        pytest.exit(installed.NONE_TO_BE_HAD, returncode=1)
+    expect.set_options(timeout=PATIENCE_MS)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def operator_state(chromium: Browser, product: Product) -> StorageState:
+    """The operator's cookies after a sign-in through the form. Once in a session: sign-ins are rate-limited."""
+    context = chromium.new_context(base_url=product.url)
+    page = context.new_page()
+    sign_in(page, OPERATOR)
+    state: StorageState = context.storage_state()
+    context.close()
+    return state
+
+
+@pytest.fixture
+def browse(chromium: Browser, product: Product, operator_state: StorageState) -> Iterator[Browse]:
+    """Open a page in a profile of its own: the operator's, another person's, or with `person=None` nobody's.
+
+    Further arguments are Playwright's for a context. `page.context.witness` has seen everything; at the end of the
+    test it must have nothing to complain of.
+    """
+    witnesses = []
+    with ExitStack() as stack:
+
+        def open_page(*, person: User | str | None = OPERATOR, **options: Any) -> Page:
+            state = {} if person is None else operator_state if person == OPERATOR else signed_in(person)
+            context = chromium.new_context(
+                **{
+                    "base_url": product.url,
+                    "storage_state": state,
+                    "viewport": DESKTOP,
+                    "permissions": ["clipboard-read", "clipboard-write"],
+                }
+                | options
+            )
+            stack.callback(context.close)
+            context.set_default_timeout(PATIENCE_MS)
+            context.witness = Witness(product.url, context)
+            witnesses.append(context.witness)
+            return context.new_page()
+
+        yield open_page
+    assert [complaint for witness in witnesses for complaint in witness.complaints] == []
+
+
+@pytest.fixture
+def page(browse: Browse) -> Page:
+    """The operator's browser, at 1280 pixels."""
+    return browse()
+
+
+def sign_in(page: Page, name: str) -> None:
+    page.goto("/")
+    page.get_by_label("Username").fill(name)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", name="Merchants", level=1)).to_be_visible()
+
+
+def signed_in(person: User, *, seconds_ago: int = 0) -> StorageState:
+    """The cookies of a person who signed in with a password `seconds_ago`, without passing through the form."""
+    client = Client()
+    client.force_login(person)
+    session = client.session
+    record = {"method": "password", "at": time.time() - seconds_ago, "username": person.username}
+    session[AUTHENTICATION_METHODS_SESSION_KEY] = [record]
+    session.save()
+    cookie = {
+        "name": settings.SESSION_COOKIE_NAME,
+        "value": session.session_key,
+        "domain": "127.0.0.1",
+        "path": "/",
+        "expires": -1,
+        "httpOnly": True,
+        "secure": False,
+        "sameSite": "Lax",
+    }
+    return {"cookies": [cookie], "origins": []}
