@@ -182,8 +182,8 @@ def test_a_slash_that_may_have_been_encoded_is_refused_where_it_matters() -> Non
     "path", ["/a" * 4096, "/v1/reports/r/files" + "/a" * 4000, "/" * 8192, "/" + "%61" * 2700, "/a" * 10**6]
 )
 def test_long_and_deep_paths_are_decided_at_once(path: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     plain, decoded = catalogue().need("GET", path), catalogue().need_of_decoded("GET", path)
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
     within = path.startswith("/v1/reports") and len(path) <= PATH_LENGTH_MAX
     assert plain == decoded == (of("reports", "read") if within else None)

@@ -88,9 +88,10 @@ class WhoamiView(VerifyingView):
     """Try a key: whose it is, and what it may do."""
 
     def respond(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        if request.method not in {"GET", "HEAD"}:
+        method = request.META["REQUEST_METHOD"]
+        if method not in {"GET", "HEAD"}:
             return problems.document(problems.METHOD_NOT_ALLOWED, request)
-        return self.verify(request, method=request.method, path=request.path_info, need=Need(None))
+        return self.verify(request, method=method, path=request.path_info, need=Need(None))
 
     def granted(self, holder: Holder) -> HttpResponse:
         facts = holder.facts
