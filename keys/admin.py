@@ -14,7 +14,6 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """No add, no change, no delete: the lifecycle is the only writer."""
 
     show_full_result_count = False
-    list_per_page = 25
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

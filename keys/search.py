@@ -14,7 +14,7 @@ from keys.identifiers import MERCHANT, InvalidIdentifier, decode
 from keys.models.merchant import TERM_MAX, Merchant, MerchantTerm
 from keys.naming import fold
 
-FOUND = 500
+FOUND = 200
 SCANNED = 20_000
 WORDS = 6
 _LAST = "\U0010ffff"

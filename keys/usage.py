@@ -8,14 +8,18 @@ whatever the traffic. The bars are the same rows by clock hour, so they add up t
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
-from django.db.models import Case, DateTimeField, F, Q, Sum, Value, When
+from django.db import connection
 from django.utils import timezone
 
 from keys.models import UsageHour, UsageMinute
 from keys.models.requestlog import CAUSES
 from keys.outcomes import FailureCause
+
+if TYPE_CHECKING:
+    from django.db.models import Field
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
@@ -99,62 +103,84 @@ class Usage(Totals):
 
 
 def totals(subjects: Iterable[UUID], *, now: datetime | None = None) -> dict[UUID, Totals]:
-    """The totals of each of `subjects` (keys or merchant accounts), in two queries."""
-    found = {subject: Totals() for subject in subjects}
-    window = Window.last_24_hours(now)
-    for model, span in _pieces(window):
-        rows = model.objects.filter(span, subject_id__in=list(found)).values_list("subject_id")
-        for subject, succeeded, failed in rows.annotate(Sum("succeeded"), Sum("failed")).order_by():
-            found[subject].succeeded += succeeded
-            found[subject].failed += failed
-    return found
+    """The totals of each of `subjects` (keys or merchant accounts), in one query."""
+    usages = last_24_hours(subjects, now=now)
+    return {subject: Totals(usage.succeeded, usage.failed) for subject, usage in usages.items()}
 
 
 def last_24_hours(subjects: Iterable[UUID], *, now: datetime | None = None) -> dict[UUID, Usage]:
-    """The usage of each of `subjects` (keys or merchant accounts), with bars and causes, in two queries."""
+    """The usage of each of `subjects` (keys or merchant accounts), with bars and causes, in one query."""
     window = Window.last_24_hours(now)
     spans = window.hours()
     usages = {
         subject: Usage(window=window, bars=[Bar(start=start, end=end) for start, end in spans])
         for subject in subjects
     }
-    counts = ("succeeded", "failed", *CAUSES)
-    last_end = Case(
-        When(at__gte=window.last_whole_hour, then=Value(window.last_whole_hour)),
-        default=Value(window.start),
-        output_field=DateTimeField(),
-    )
-    for model, span in _pieces(window):
-        # The minutes of each ragged end are added up by the database: of many rows two are left.
-        hour = F("at") if model is UsageHour else last_end
-        rows = (
-            model.objects.filter(span, subject_id__in=list(usages))
-            .annotate(hour=hour)
-            .values_list("subject_id", "hour")
-            .annotate(*(Sum(name) for name in counts))
-            .order_by()
-        )
-        for subject, at, succeeded, failed, *causes in rows:
-            _add(usages[subject], at, succeeded, failed, causes)
+    if usages:
+        stored_subjects = {_stored("subject_id", subject): usage for subject, usage in usages.items()}
+        numbers = {_label(start): number for number, (start, _) in enumerate(spans)}
+        for subject, hour, succeeded, failed, *causes in _rows(list(stored_subjects), window):
+            # PostgreSQL's text of a time ends with its zone, which is UTC on every connection of Django's.
+            _add(stored_subjects[subject], numbers[hour[:19]], succeeded, failed, causes)
     return usages
 
 
-def _pieces(window: Window) -> list[tuple[type[UsageHour | UsageMinute], Q]]:
-    """Which rollup tells of which part of `window`."""
-    whole = Q(at__gte=window.first_whole_hour, at__lt=window.last_whole_hour)
-    ends = Q(at__gte=window.start, at__lt=window.first_whole_hour) | Q(
-        at__gte=window.last_whole_hour, at__lt=window.end
+COUNTS = ("succeeded", "failed", *CAUSES)
+_COLUMNS = ", ".join(COUNTS)
+_SUMS = ", ".join(f"CAST(SUM({name}) AS bigint)" for name in COUNTS)
+# Written out, because every grid waits for it. The minutes of each ragged end are added up by the database.
+_WHOLE_HOURS = f"""
+    SELECT subject_id, CAST(at AS text), {_COLUMNS}
+    FROM keys_usagehour WHERE at >= %s AND at < %s AND subject_id IN """  # noqa: S608
+_RAGGED_END = f"""
+    SELECT subject_id, %s, {_SUMS}
+    FROM keys_usageminute WHERE at >= %s AND at < %s AND subject_id IN """  # noqa: S608
+
+
+def _rows(subjects: list[Any], window: Window) -> list[tuple[Any, ...]]:
+    """(subject as stored, start of the bar as text, *counts)."""
+    start, first, last, end = (
+        _stored("at", moment)
+        for moment in (window.start, window.first_whole_hour, window.last_whole_hour, window.end)
     )
-    return [(UsageHour, whole), (UsageMinute, ends)]
+    among = f"({', '.join(['%s'] * len(subjects))})"
+    parts = [(_WHOLE_HOURS + among, [first, last, *subjects])]
+    if start != first:
+        parts.append(
+            (_RAGGED_END + among + " GROUP BY subject_id", [_label(window.start), start, first, *subjects])
+        )
+    if last != end:
+        parts.append(
+            (
+                _RAGGED_END + among + " GROUP BY subject_id",
+                [_label(window.last_whole_hour), last, end, *subjects],
+            )
+        )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            " UNION ALL ".join(sql for sql, _ in parts), [value for _, values in parts for value in values]
+        )
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
 
 
-def _add(usage: Usage, at: datetime, succeeded: int, failed: int, causes: list[int]) -> None:
-    bar = usage.bars[int((at - usage.window.start.replace(minute=0)) // HOUR)]
-    for each in (bar, usage):
+def _label(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
+def _stored(column: str, value: Any) -> Any:
+    """`value` as this database stores it: SQLite knows neither UUIDs nor times."""
+    field = cast("Field[Any, Any]", UsageHour._meta.get_field(column))
+    return field.get_db_prep_value(value, connection, prepared=False)
+
+
+def _add(usage: Usage, number: int, succeeded: int, failed: int, causes: list[int]) -> None:
+    for each in (usage.bars[number], usage):
         each.succeeded += succeeded
         each.failed += failed
-    for name, count in zip(CAUSES, causes, strict=True):
-        usage.causes[name] = usage.causes.get(name, 0) + count
+    if failed:
+        for name, count in zip(CAUSES, causes, strict=True):
+            usage.causes[name] = usage.causes.get(name, 0) + count
 
 
 def last_hour(subject: UUID, *, now: datetime | None = None) -> int:

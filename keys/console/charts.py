@@ -73,5 +73,29 @@ def draw(usage: Usage, *, width: int, height: int, gap: float) -> Chart:
     return Chart(width, height, columns, ticks)
 
 
+@dataclass(frozen=True, slots=True)
+class Spark:
+    """The small chart of a row, as the outlines of two SVG paths."""
+
+    succeeded: str
+    failed: str
+
+
+def spark(usage: Usage, *, width: int, height: int) -> Spark:
+    chart = draw(usage, width=width, height=height, gap=1)
+    return Spark(
+        "".join(
+            f"M{c.x} {c.succeeded_y}h{c.width}v{c.succeeded_height}h-{c.width}z"
+            for c in chart.columns
+            if c.succeeded_height
+        ),
+        "".join(
+            f"M{c.x} {c.failed_y}h{c.width}v{c.failed_height}h-{c.width}z"
+            for c in chart.columns
+            if c.failed_height
+        ),
+    )
+
+
 def _length(count: int, highest: int, height: int) -> float:
     return max(count / highest * height, LEAST_HEIGHT) if count else 0.0

@@ -11,11 +11,13 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from keys import search
+from keys.console.keyset import unindexed
 from keys.identifiers import API_KEY, InvalidIdentifier, decode, first_id_at
 from keys.keyformat import MASK_DOTS, Mode, scrub
 from keys.models import ApiKey, Merchant, RequestLog
 from keys.models.apikey import ApiKeyStatus
 from keys.models.merchant import MerchantStatus
+from keys.naming import fold, printable
 from keys.outcomes import Outcome
 
 if TYPE_CHECKING:
@@ -36,8 +38,14 @@ class Pill:
 class GridFilter(filters.FilterSet):  # type: ignore[name-defined, misc]
     """A filter set that can name its filters in force, and that knows whether a search found more than it shows."""
 
-    search_label = "Search"
+    # Set by a search that knows how many rows it found, so that nothing has to be counted again.
+    found: int | None = None
     truncated = False
+
+    def known_count(self) -> int | None:
+        """The number of rows, where the search alone decides it."""
+        others = (value for name, value in self.form.cleaned_data.items() if name != "q")
+        return self.found if self.is_valid() and not any(others) else None
 
     def pills(self) -> Iterator[Pill]:
         data = cast("QueryDict", self.data)
@@ -93,6 +101,8 @@ class MerchantFilter(GridFilter):
     def find(self, queryset: QuerySet[Merchant], name: str, value: str) -> QuerySet[Merchant]:
         found = search.find(value)
         self.truncated = len(found) > search.FOUND
+        # A single id may have been typed, and need not exist.
+        self.found = min(len(found), search.FOUND) if len(found) > 1 else None
         return queryset.filter(pk__in=found[: search.FOUND])
 
 

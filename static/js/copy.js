@@ -23,10 +23,10 @@
     input.select();
   };
 
-  const fetchKey = async (form) => {
-    const body = new FormData(form);
+  const fetchKey = async (button) => {
+    const body = new FormData(button.form);
     body.append("page", location.pathname + location.search);
-    const response = await fetch(form.action, { method: "POST", body, headers: { Accept: "application/json" } });
+    const response = await fetch(button.formAction, { method: "POST", body, headers: { Accept: "application/json" } });
     const isJson = (response.headers.get("Content-Type") || "").startsWith("application/json");
     const answer = isJson ? await response.json() : {};
     if (answer.sign_in) location.assign(answer.sign_in);
@@ -35,11 +35,10 @@
     return answer.key;
   };
 
-  const copyKey = async (form) => {
-    const button = form.querySelector("button");
+  const copyKey = async (button) => {
     if (button.disabled) return;
     button.disabled = true;
-    const key = fetchKey(form);
+    const key = fetchKey(button);
     try {
       // Safari lets a page write to the clipboard only within the click: it is given a promise of the text.
       if (window.ClipboardItem && navigator.clipboard && navigator.clipboard.write) {
@@ -73,14 +72,12 @@
     }
   };
 
-  document.addEventListener("submit", (event) => {
-    const form = event.target.closest("[data-copy-key]");
-    if (!form) return;
-    event.preventDefault();
-    copyKey(form);
-  });
-
   document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-copy-key]");
+    if (button) {
+      event.preventDefault();
+      copyKey(button);
+    }
     const plain = event.target.closest("[data-copy-plain]");
     if (plain) copyText(plain, plain.dataset.copyPlain);
     const field = event.target.closest("[data-copy-field]");

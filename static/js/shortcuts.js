@@ -25,7 +25,7 @@
     "/": () => { const search = document.querySelector("[data-search]"); if (search) { search.focus(); search.select(); } return Boolean(search); },
     j: () => move(1),
     k: () => move(-1),
-    c: () => click("[data-copy-key] button", current()),
+    c: () => click("[data-copy-key]", current()),
     n: () => click("[data-new]"),
     ".": () => { const menu = current() && current().querySelector("[data-menu]"); if (menu) { menu.open = true; menu.querySelector("a, button").focus(); } return Boolean(menu); },
     "g m": () => click("[data-shortcut='g m']"),

@@ -45,6 +45,18 @@ def is_trouble(totals: Totals) -> bool:
     return (totals.error_rate or 0) >= TROUBLE
 
 
+@register.simple_tag
+def rate(totals: Totals) -> SafeString:
+    """The error rate as a figure; trouble has a sign as well as a colour."""
+    if is_trouble(totals):
+        return format_html(
+            '<span class="rate rate-trouble">{}{}</span>',
+            icon("triangle-alert", 12),
+            percent(totals.error_rate),
+        )
+    return format_html('<span class="rate">{}</span>', percent(totals.error_rate))
+
+
 @register.filter
 def amount(number: int) -> str:
     return f"{number:,}"
@@ -107,7 +119,11 @@ def when(moment: datetime | None, never: str = "Never", *, as_day: bool = False)
 @register.simple_tag
 def status_badge(record: Any) -> SafeString:
     """The state of a key or a merchant account: icon, word, and what it means for requests."""
-    status = type(record).Status(record.status)
+    return _status_badge(type(record).Status(record.status))
+
+
+@cache
+def _status_badge(status: Any) -> SafeString:
     return format_html(
         '<span class="badge badge-{} tip" data-tip="{}">{}{}</span>',
         status.value,
@@ -118,14 +134,24 @@ def status_badge(record: Any) -> SafeString:
 
 
 @register.simple_tag
+@cache
 def mode_tag(mode: str) -> SafeString:
     return format_html('<span class="mode mode-{}">{}</span>', mode, mode)
 
 
-@register.inclusion_tag("keys/_bars.html")
-def bars(usage: Usage) -> dict[str, Any]:
+@register.simple_tag
+def bars(usage: Usage) -> SafeString:
     """The small chart of a row: decoration for the figures beside it."""
-    return {"chart": charts.draw(usage, width=84, height=24, gap=1)}
+    width, height = 84, 24
+    spark = charts.spark(usage, width=width, height=height)
+    return format_html(
+        '<svg class="bars" viewBox="0 0 {0} {1}" width="{0}" height="{1}" aria-hidden="true" focusable="false">'
+        '<path class="bar" d="{2}"/><path class="bar-failed" d="{3}"/></svg>',
+        width,
+        height,
+        spark.succeeded,
+        spark.failed,
+    )
 
 
 @register.inclusion_tag("keys/_chart.html")

@@ -1,7 +1,7 @@
 """The Developers tab: the grid of a merchant account's API keys, and what can be done from a row."""
 
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from uuid import UUID
 
 from django.contrib import messages
@@ -30,6 +30,14 @@ def add_usage(keys: list[ApiKey]) -> None:
         key.usage = usages[key.pk]  # type: ignore[attr-defined]
 
 
+def links(merchant_id: UUID) -> dict[str, str]:
+    """What the links of every row have in common: the request log, and the start of the window."""
+    return {
+        "log": reverse("request-list", args=[merchant_id]),
+        "since": quote(usage.Window.last_24_hours().start.isoformat()),
+    }
+
+
 class DevelopersView(MerchantPageMixin, GridView):
     tab = "developers"
     table_class = ApiKeyTable
@@ -44,6 +52,9 @@ class DevelopersView(MerchantPageMixin, GridView):
 
     def rows(self) -> QuerySet[ApiKey]:
         return ApiKey.objects.filter(merchant=self.account)
+
+    def grid_context(self) -> dict[str, Any]:
+        return super().grid_context() | links(self.account.pk)
 
     def decorate(self, rows: list[ApiKey]) -> None:
         add_usage(rows)
@@ -82,7 +93,8 @@ class ApiKeyMoveView(ConsoleMixin, View):
         add_usage([key])
         page = urlsplit(self.htmx.current_url or "")
         return_to = f"{page.path}?{page.query}" if page.query else page.path
-        return render(request, "keys/_apikey_row_changed.html", {"record": key, "return_to": return_to})
+        context = {"record": key, "return_to": return_to} | links(key.merchant_id)
+        return render(request, "keys/_apikey_row_changed.html", context)
 
 
 class ApiKeyDisableView(ApiKeyMoveView):

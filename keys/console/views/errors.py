@@ -1,9 +1,12 @@
 """Errors are pages too: each says what happened and what to do next, signed in or not."""
 
+import logging
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+
+logger = logging.getLogger(__name__)
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
@@ -40,7 +43,11 @@ def page_not_found(request: HttpRequest, exception: Exception | None = None) -> 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Rendered without the database or the user: either may be what broke."""
     context: dict[str, Any] = {"request_id": request.META.get("REQUEST_ID", "")}
-    return render(None, "500.html", context, status=500)
+    try:
+        return render(None, "500.html", context, status=500)
+    except Exception:
+        logger.exception("The page for errors cannot be drawn")
+        return HttpResponse("Something went wrong on our side.", status=500, content_type="text/plain")
 
 
 def _page(request: HttpRequest, status: int, title: str, advice: str) -> HttpResponse:

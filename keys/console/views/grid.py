@@ -52,7 +52,8 @@ class GridView(ConsoleMixin, View):
         sort = self.table_class.sort_named(self.request.GET.get("sort", ""))
         page = self.page(found, self.table_class.orderings[sort])
         self.decorate(page.rows)
-        count, capped = count_up_to(found)
+        known = filterset.known_count()
+        count, capped = count_up_to(found) if known is None else (known, False)
         return {
             "filter": filterset,
             "pills": list(filterset.pills()),
