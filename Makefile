@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-PYTEST := $(PY) -m pytest -n logical --maxprocesses 4
+PYTEST := $(PY) -m pytest -n logical --maxprocesses 4 --dist loadgroup
 
 # What a production host sets, with secrets that keep nothing secret: `make check` looks at the settings as they are there.
 PRODUCTION := DEBUG=0 PUBLIC_URL=https://console.example.com TRUSTED_PROXY_COUNT=1 DATABASE_URL=sqlite://:memory: \
@@ -35,9 +35,11 @@ test: test-sqlite test-postgresql test-browser ## All tests: on SQLite, on Postg
 
 test-sqlite: $(VENV)/dev.stamp ## The tests without a browser, on SQLite
 	TEST_DATABASE=sqlite $(PYTEST)
+	TEST_DATABASE=sqlite $(PYTEST) -m process
 
 test-postgresql: $(VENV)/dev.stamp ## The same on PostgreSQL: of TEST_DATABASE_URL, or else started for the occasion
 	$(PY) -m tests.postgres $(PYTEST)
+	$(PY) -m tests.postgres $(PYTEST) -m process
 
 test-browser: $(VENV)/dev.stamp ## The console in real Chromium, which is installed where there is none
 	$(PY) -m tests.browser.chromium

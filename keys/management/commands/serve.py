@@ -52,7 +52,7 @@ class Command(BaseCommand):
             raise CommandError("`serve` runs with DEBUG off, `serve --reload` with DEBUG=1.")
         signal.signal(signal.SIGTERM, _interrupt)
         os.umask(0o077)
-        self.console = Console(highlight=False, markup=False, soft_wrap=True)
+        self.console = new_console()
         try:
             self.prepare(reload)
         except OperationalError as error:
@@ -63,7 +63,7 @@ class Command(BaseCommand):
         self.serve(reload)
 
     def prepare(self, reload: bool) -> None:
-        require_free_port()
+        require_free(settings.PORT)
         self.check()
         settings.DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self.turn():
@@ -74,7 +74,7 @@ class Command(BaseCommand):
 
     def serve(self, reload: bool) -> None:
         """Hand over to the server; it stops at the first Ctrl-C or SIGTERM."""
-        require_free_port()
+        require_free(settings.PORT)
         self.console.print("Serving. Ctrl-C stops it.")
         if reload:
             address = f"{server.HOST}:{settings.PORT}"
@@ -155,14 +155,19 @@ class Command(BaseCommand):
         stamp.write_text(sources)
 
 
-def require_free_port() -> None:
+def new_console() -> Console:
+    """For plain text: nothing in it is taken for markup, and no line is broken."""
+    return Console(highlight=False, markup=False, soft_wrap=True)
+
+
+def require_free(port: int) -> None:
     """The server itself would not notice: on Linux its socket shares a port with whoever listens there."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((server.HOST, settings.PORT))
+            probe.bind((server.HOST, port))
         except OSError as error:
-            reason = f"Port {settings.PORT} cannot be used: {(error.strerror or '').lower()}."
+            reason = f"Port {port} cannot be used: {(error.strerror or '').lower()}."
             raise CommandError(f"{reason} Choose another, as in `PORT=8080 make run`.") from error
 
 

@@ -1,0 +1,187 @@
+"""`serve` as people meet it: a process that prepares what is missing, answers, and stops when told to."""
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import stat
+import time
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from django.core.management import CommandError
+
+from keys.management.commands import serve
+from tests.installation import PASSWORD_LINE, PATIENCE_SECONDS, Installation, read_until, stop
+
+pytestmark = [pytest.mark.process, pytest.mark.xdist_group("serve")]
+
+
+@pytest.fixture(scope="session")
+def new_database(tmp_path_factory):
+    """Make the URL of a database that nobody has used."""
+    server = os.environ.get("TEST_DATABASE_URL") if os.environ.get("TEST_DATABASE") == "postgresql" else None
+    made = []
+
+    def make() -> str:
+        if server is None:
+            return f"sqlite:///{tmp_path_factory.mktemp('database') / 'merchantadmin.sqlite3'}"
+        made.append(f"serve_{secrets.token_hex(6)}")
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {made[-1]}")
+        return urlsplit(server)._replace(path=f"/{made[-1]}").geturl()
+
+    yield make
+    for name in made:
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory, new_database):
+    """An installation that has been started once."""
+    installation = Installation(tmp_path_factory.mktemp("prepared") / "data", new_database())
+    installation.run()
+    yield installation
+    installation.clean_up()
+
+
+@pytest.fixture
+def bare(tmp_path, new_database):
+    """An installation that has never been started."""
+    installation = Installation(tmp_path / "data", new_database())
+    yield installation
+    installation.clean_up()
+
+
+@pytest.fixture
+def installation(bare, prepared):
+    """The same, but for its static files: collecting them takes most of a first start."""
+    shutil.copytree(prepared.data / "static", bare.data / "static")
+    shutil.copy(prepared.data / "static.sources", bare.data)
+    return bare
+
+
+def test_the_first_start_makes_all_and_the_second_finds_it(bare):
+    process = bare.start()
+    bare.wait_for_answer(process)
+    first = read_until(process, "Ctrl-C stops it")
+    password = PASSWORD_LINE.search(first)[1]
+    assert f"http://127.0.0.1:{bare.port}" in first
+    assert bare.sign_in("operator", password)
+    assert not bare.sign_in("operator", password[::-1])
+    stop(process)
+
+    for secret in ("secret_key", "encryption_key"):
+        assert stat.S_IMODE((bare.data / secret).stat().st_mode) == 0o600
+    kept = [path.read_bytes() for path in bare.data.rglob("*") if path.is_file()]
+    assert not any(password.encode() in content for content in kept)
+
+    second = bare.run()
+    assert "User name  operator" in second
+    assert "Password" not in second
+    assert "done." not in second
+
+
+def test_a_given_operator_signs_in_and_the_password_is_not_repeated(installation):
+    given = {"DJANGO_SUPERUSER_USERNAME": "grace", "DJANGO_SUPERUSER_PASSWORD": "a debugger of moths"}
+    process = installation.start(**given)
+    installation.wait_for_answer(process)
+    assert installation.sign_in("grace", "a debugger of moths")
+    output = stop(process)
+    assert "User name  grace" in output
+    assert "moths" not in output
+
+
+def test_a_first_start_that_is_killed_leaves_nothing_half_done(installation):
+    for words in ("Creating the database", "Requests:"):
+        process = installation.start(DEMO="1")
+        read_until(process, words)
+        process.kill()
+        process.communicate()
+    process = installation.start()
+    installation.wait_for_answer(process)
+    password = PASSWORD_LINE.search(read_until(process, "Ctrl-C stops it"))[1]
+    assert installation.sign_in("operator", password)
+    stop(process)
+    counted = installation.manage(
+        "shell",
+        "--no-imports",
+        "-c",
+        "from keys.models import *; print(User.objects.count(), Merchant.objects.count())",
+    )
+    assert counted.split() == ["1", "0"]
+
+
+def test_a_start_that_is_interrupted_says_so_and_nothing_else(bare):
+    process = bare.start()
+    read_until(process, "Collecting")
+    assert "Stopped before it was ready" in stop(process, by=signal.SIGINT, whole_group=True)
+
+
+@pytest.mark.parametrize(("by", "whole_group"), [(signal.SIGTERM, False), (signal.SIGINT, True)])
+def test_a_running_server_stops_cleanly(prepared, by, whole_group):
+    process = prepared.start()
+    prepared.wait_for_answer(process)
+    assert stop(process, by=by, whole_group=whole_group).endswith("Stopped.\n")
+    with pytest.raises(ConnectionError):
+        socket.create_connection(("127.0.0.1", prepared.port))
+
+
+def test_signals_that_come_together_stop_it_once(prepared):
+    process = prepared.start()
+    prepared.wait_for_answer(process)
+    for by in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+        os.killpg(process.pid, by)
+    assert stop(process).endswith("Stopped.\n")
+
+
+def test_a_worker_does_not_outlive_a_server_that_was_killed(prepared):
+    process = prepared.start()
+    prepared.wait_for_answer(process)
+    process.kill()
+    process.communicate()
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            serve.require_free(prepared.port)
+        except CommandError:
+            time.sleep(0.05)
+        else:
+            return
+    pytest.fail("the port is still held")
+
+
+def test_a_port_in_use_is_one_clear_line(prepared):
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", prepared.port))
+        other.listen()
+        process = prepared.start()
+        output, _ = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 1
+    taken = f"CommandError: Port {prepared.port} cannot be used: address already in use."
+    assert output == f"{taken} Choose another, as in `PORT=8080 make run`.\n"
+
+
+@pytest.mark.parametrize(
+    ("variables", "complaint"),
+    [
+        ({"PORT": "eighty"}, "Configuration: PORT must be a whole number"),
+        (
+            {"DATABASE_URL": "postgresql://root:rosebud@127.0.0.1:1/none"},
+            "CommandError: The database cannot be used",
+        ),
+        ({"DEBUG": "1"}, "CommandError: `serve` runs with DEBUG off"),
+        ({"KEYS_ENCRYPTION_KEYS": "rosebud"}, "keys.E002"),
+    ],
+)
+def test_what_is_wrong_is_said_without_a_traceback(installation, variables, complaint):
+    process = installation.start(**variables)
+    output, _ = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 1
+    assert complaint in output
+    assert "Traceback" not in output
+    assert "rosebud" not in output
