@@ -6,4 +6,13 @@ from keys.models.history import HistoryEntry
 from keys.models.merchant import Merchant, MerchantTerm
 from keys.models.requestlog import RequestLog, UsageHour, UsageMinute
 
-__all__ = ["ApiKey", "HistoryEntry", "Merchant", "MerchantTerm", "RequestLog", "UsageHour", "UsageMinute", "User"]
+__all__ = [
+    "ApiKey",
+    "HistoryEntry",
+    "Merchant",
+    "MerchantTerm",
+    "RequestLog",
+    "UsageHour",
+    "UsageMinute",
+    "User",
+]

@@ -79,7 +79,9 @@ class ApiKey(models.Model):
         verbose_name = "API key"
         constraints = [
             models.CheckConstraint(condition=~Q(name=""), name="apikey_has_a_name"),
-            models.CheckConstraint(condition=Q(status__in=ApiKeyStatus.values), name="apikey_status_is_known"),
+            models.CheckConstraint(
+                condition=Q(status__in=ApiKeyStatus.values), name="apikey_status_is_known"
+            ),
             models.CheckConstraint(condition=Q(mode__in=Mode.values), name="apikey_mode_is_known"),
             models.CheckConstraint(
                 condition=~Q(status="revoked") | Q(secret_ciphertext__isnull=True),
@@ -90,7 +92,13 @@ class ApiKey(models.Model):
             ),
         ]
         indexes = [
-            models.Index("merchant", F("status_rank").desc(), F("created_at").desc(), F("id").desc(), name="apikey_grid"),
+            models.Index(
+                "merchant",
+                F("status_rank").desc(),
+                F("created_at").desc(),
+                F("id").desc(),
+                name="apikey_grid",
+            ),
             models.Index(fields=["created_at", "id"], name="apikey_by_age"),
         ]
 

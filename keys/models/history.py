@@ -53,8 +53,12 @@ class HistoryEntry(models.Model):
     class Meta:
         verbose_name_plural = "history"
         constraints = [
-            models.CheckConstraint(condition=models.Q(action__in=Action.values), name="history_action_is_known"),
-            models.CheckConstraint(condition=models.Q(actor_kind__in=ActorKind.values), name="history_actor_is_known"),
+            models.CheckConstraint(
+                condition=models.Q(action__in=Action.values), name="history_action_is_known"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(actor_kind__in=ActorKind.values), name="history_actor_is_known"
+            ),
         ]
         indexes = [
             models.Index(fields=["merchant", "-at", "-id"], name="history_by_merchant"),

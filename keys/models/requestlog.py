@@ -20,7 +20,9 @@ class RequestLog(models.Model):
     """One request. Its id is a UUIDv7 of the moment `at`, so a range of time is a range of ids."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    key = models.ForeignKey(ApiKey, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="requests")
+    key = models.ForeignKey(
+        ApiKey, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="requests"
+    )
     merchant = models.ForeignKey(
         Merchant, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="requests"
     )
@@ -39,7 +41,9 @@ class RequestLog(models.Model):
             models.Index(fields=["key", "id"], name="request_by_key"),
             models.Index(fields=["merchant", "id"], name="request_by_merchant"),
             models.Index(fields=["key", "id"], condition=Q(status__gte=400), name="request_failed_by_key"),
-            models.Index(fields=["merchant", "id"], condition=Q(status__gte=400), name="request_failed_by_merch"),
+            models.Index(
+                fields=["merchant", "id"], condition=Q(status__gte=400), name="request_failed_by_merch"
+            ),
         ]
 
     def __str__(self) -> str:
