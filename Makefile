@@ -20,7 +20,7 @@ PRODUCTION := DEBUG=0 PUBLIC_URL=https://console.example.com TRUSTED_PROXY_COUNT
 help: ## List what can be done
 	@echo 'merchantadmin: API keys of merchant accounts. Say `make` and one of:'
 	@echo
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1@\2/p' $(MAKEFILE_LIST) | while IFS=@ read -r name what; do \
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1@\2/p' $(MAKEFILE_LIST) | while IFS=@ read -r name what; do \
 		printf '  %-16s %s\n' "$$name" "$$what"; done
 	@echo
 	@echo 'PORT, DATA_DIR, DEMO=0 and many more settings: docs/settings.md.'

@@ -93,7 +93,7 @@ class Installation:
         for process in self.processes:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+            process.communicate()
 
 
 def free_port() -> int:
