@@ -9,10 +9,11 @@
     if (masked !== event.target.value) event.target.value = masked;
   }, { capture: true });
 
-  // The address says only what is set.
+  // The address says only what is set, and keeps the order that was chosen since the form was drawn.
   document.addEventListener("htmx:configRequest", (event) => {
     if (!event.target.matches("[data-filters]")) return;
     const parameters = event.detail.parameters;
+    parameters.sort = new URLSearchParams(location.search).get("sort") || "";
     Object.keys(parameters).forEach((name) => { if (parameters[name] === "") delete parameters[name]; });
   });
 
@@ -44,8 +45,7 @@
   });
 
   // A row that was changed from its menu keeps the focus.
-  document.addEventListener("htmx:afterSwap", (event) => {
-    const row = event.detail.elt && event.detail.elt.closest && document.querySelector(".row-changed");
-    if (row && event.detail.requestConfig && event.detail.requestConfig.verb === "post") row.querySelector("summary").focus();
+  document.addEventListener("htmx:afterSettle", (event) => {
+    if (event.target.matches(".row-changed")) event.target.querySelector("summary").focus();
   });
 })();
