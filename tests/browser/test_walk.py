@@ -140,11 +140,11 @@ def there_is_no_way_back(page: Page, product: Product, key: str) -> None:
 
 
 def forge_enable(page: Page) -> None:
-    """Send what no button sends: the form that disables the other key, turned to enable this one."""
+    """Send what no button sends: some other form of the page, turned to enable the revoked key."""
     revoked = ApiKey.objects.get(name=RENAMED)
     page.evaluate(
         """address => {
-            const form = document.querySelector("form[action$='/disable/']");
+            const form = document.querySelector("form[method='post']");
             form.action = address;
             form.submit();
         }""",
