@@ -4,10 +4,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any, cast
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import Field, Model
 
 from keys.identifiers import new_id
 from keys.models import ApiKey, RequestLog, UsageHour, UsageMinute
@@ -105,13 +106,8 @@ def _upsert(model: type[Usage], counts: Counts) -> None:
     columns = ("subject_id", "at", *COUNTS)
     adding = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in COUNTS)
     place = f"({', '.join(['%s'] * len(columns))})"
-    fields = {field.name: field for field in model._meta.concrete_fields}
     rows = [
-        (
-            fields["subject_id"].get_db_prep_save(subject, connection),
-            fields["at"].get_db_prep_save(at, connection),
-            *count,
-        )
+        (_stored(model, "subject_id", subject), _stored(model, "at", at), *count)
         for (at, subject), count in sorted(counts.items())
     ]
     with connection.cursor() as cursor:
@@ -129,7 +125,18 @@ def _touch(records: Iterable[Record]) -> None:
     latest: dict[UUID, datetime] = {}
     for record in records:
         latest[record.key_id] = max(record.at, latest.get(record.key_id, record.at))
-    for key_id, at in sorted(latest.items()):
-        ApiKey.objects.filter(Q(last_used_at__lt=at) | Q(last_used_at=None), pk=key_id).update(
-            last_used_at=at
+    uses = [
+        (_stored(ApiKey, "last_used_at", at), _stored(ApiKey, "id", key))
+        for key, at in sorted(latest.items())
+    ]
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "UPDATE keys_apikey SET last_used_at = %s WHERE id = %s AND (last_used_at IS NULL OR last_used_at < %s)",
+            [(at, key, at) for at, key in uses],
         )
+
+
+def _stored(model: type[Model], name: str, value: Any) -> Any:
+    """`value` as this database stores it in the column `name`."""
+    field = cast("Field[Any, Any]", model._meta.get_field(name))
+    return field.get_db_prep_save(value, connection)
