@@ -1,5 +1,7 @@
 """What `serve` prepares, step by step and in this process; tests/test_serve_process.py starts it for real."""
 
+import os
+
 import pytest
 from django.core.management import CommandError, call_command
 from django.test import override_settings
@@ -85,7 +87,7 @@ def test_static_files_are_collected_again_when_one_changes(tmp_path):
     with override_settings(STATICFILES_DIRS=[tmp_path]):
         before = serve.static_sources()
         assert serve.static_sources() == before
-        (tmp_path / "site.css").write_text("b {}")
+        os.utime(tmp_path / "site.css", (0, 0))
         changed = serve.static_sources()
         (tmp_path / "another.css").write_text("")
         assert len({before, changed, serve.static_sources()}) == 3
