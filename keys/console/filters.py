@@ -1,8 +1,9 @@
 """What the grids can be filtered by. The state of a filter is a form in the address; each filter in force is a pill."""
 
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 import django_filters as filters
@@ -36,11 +37,15 @@ class Pill:
 
 
 class GridFilter(filters.FilterSet):  # type: ignore[name-defined, misc]
-    """A filter set that can name its filters in force, and that knows whether a search found more than it shows."""
+    """A filter set that can name its filters in force.
+
+    `truncated` says that a search found more than it shows, `few` that it names its rows by their ids.
+    """
 
     # Set by a search that knows how many rows it found, so that nothing has to be counted again.
     found: int | None = None
     truncated = False
+    few = False
 
     def known_count(self) -> int | None:
         """The number of rows, where the search alone decides it."""
@@ -48,20 +53,24 @@ class GridFilter(filters.FilterSet):  # type: ignore[name-defined, misc]
         return self.found if self.is_valid() and not any(others) else None
 
     def pills(self) -> Iterator[Pill]:
+        """The filters in force, and those of the address that make no sense: these are told, and not applied."""
         data = cast("QueryDict", self.data)
         for name, filter_ in self.filters.items():
-            value = self.form.cleaned_data.get(name) if self.form.is_valid() else None
-            if value in (None, ""):
+            if name in self.form.errors:
+                shown = f"“{printable(data.get(name, ''), 40)}” is not understood, and left out"
+            elif (value := self.form.cleaned_data.get(name)) not in (None, ""):
+                shown = self.shown(name, value)
+            else:
                 continue
             rest = data.copy()
             for parameter in (name, "after", "before"):
                 rest.pop(parameter, None)
-            yield Pill(filter_.label, self.shown(name, value), rest.urlencode())
+            yield Pill(filter_.label, shown, rest.urlencode())
 
     def shown(self, name: str, value: Any) -> str:
         choices = dict(getattr(self.form.fields[name], "choices", ()))
         if isinstance(value, datetime):
-            return f"{value:%-d %b %H:%M} UTC"
+            return f"{_within_reach(value).astimezone(UTC):%-d %b %Y %H:%M} UTC"
         return str(choices.get(value, value))
 
 
@@ -92,7 +101,7 @@ def choice_filter(label: str, choices: Any, **extra: Any) -> filters.ChoiceFilte
 
 class MerchantFilter(GridFilter):
     q = search_filter("Search merchant accounts", "find")
-    status = choice_filter("Status", MerchantStatus.choices)
+    status = choice_filter("Status", MerchantStatus.choices, method="in_status")
 
     class Meta:
         model = Merchant
@@ -103,7 +112,31 @@ class MerchantFilter(GridFilter):
         self.truncated = len(found) > search.FOUND
         # A single id may have been typed, and need not exist.
         self.found = min(len(found), search.FOUND) if len(found) > 1 else None
+        self.few = True
         return queryset.filter(pk__in=found[: search.FOUND])
+
+    def in_status(self, queryset: QuerySet[Merchant], name: str, value: str) -> QuerySet[Merchant]:
+        if self.form.cleaned_data.get("q"):
+            return queryset.alias(state=unindexed("status")).filter(state=value)
+        return queryset.filter(status=value)
+
+
+def _named_like(text: str) -> Q:
+    """Keys whose name contains `text` whatever its case, accents and width; punctuation counts as it is typed."""
+    folded = fold(text)
+    match = Q(folded_name__contains=folded) if folded else Q(pk=None)
+    for mark in {character for character in text if unicodedata.category(character)[0] == "P"}:
+        match &= Q(name__contains=mark)
+    return match
+
+
+def _described_like(text: str) -> Q:
+    """Descriptions are not kept folded, and neither database is sure to know upper from lower case beyond ASCII."""
+    variants = {text, text.lower(), text.upper(), text.capitalize(), text.title()}
+    match = Q()
+    for variant in variants if not text.isascii() else {text}:
+        match |= Q(description__icontains=variant)
+    return match
 
 
 LAST_USED = (
@@ -130,11 +163,12 @@ class ApiKeyFilter(GridFilter):
             return queryset.filter(pk=decode(API_KEY, value))
         except InvalidIdentifier:
             pass
-        match = Q(name__icontains=value) | Q(description__icontains=value)
+        match = _named_like(value) | _described_like(value)
         head, _dots, tail = scrub(value).partition(MASK_DOTS)
         prefix, _, start = head.rpartition("_")
         if prefix in {"sk_live", "sk_test"}:
-            match |= Q(mode=prefix[3:], head__startswith=start[:4]) & (Q(tail=tail[-4:]) if tail else Q())
+            begins = Q(head=start[:4]) if len(start) >= 4 else Q(head__startswith=start)
+            match |= Q(mode=prefix[3:]) & begins & (Q(tail=tail[-4:]) if tail else Q())
         return queryset.filter(match)
 
     def used(self, queryset: QuerySet[ApiKey], name: str, value: str) -> QuerySet[ApiKey]:
@@ -212,6 +246,9 @@ class RequestFilter(GridFilter):
 
 
 def _id_at(value: datetime) -> Any:
-    """The id bound at `value`; a moment before 1970 or after 9999 is the nearest that ids can tell."""
-    earliest = datetime(1970, 1, 1, tzinfo=timezone.get_default_timezone())
-    return first_id_at(max(value, earliest))
+    return first_id_at(_within_reach(value))
+
+
+def _within_reach(value: datetime) -> datetime:
+    """`value`, or the nearest moment that ids can tell."""
+    return min(max(value, datetime(1970, 1, 1, tzinfo=UTC)), datetime(9999, 12, 31, tzinfo=UTC))

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 from django.views.generic import View
@@ -12,6 +12,7 @@ from keys.console.filters import GridFilter
 from keys.console.keyset import BadCursor, Ordering, Page, count_up_to, paginate
 from keys.console.tables import GridTable
 from keys.console.views.access import ConsoleMixin
+from keys.keyformat import scrub
 
 PAGE_SIZE = 25
 
@@ -37,6 +38,8 @@ class GridView(ConsoleMixin, View):
         return {}
 
     def get(self, request: HttpRequest, *_: Any, **__: Any) -> HttpResponse:
+        if address := self.address_without_keys():
+            return HttpResponseRedirect(address)
         fragment = bool(self.htmx) and not self.htmx.boosted and not self.htmx.history_restore_request
         context = self.grid_context() | ({} if fragment else self.context())
         response = render(
@@ -45,12 +48,21 @@ class GridView(ConsoleMixin, View):
         patch_vary_headers(response, ["HX-Request"])
         return response
 
+    def address_without_keys(self) -> str:
+        """This address with each API key in it cut down to its mask; nothing where there is none.
+
+        Browsers and proxies remember addresses. The script of the page masks a key when it is pasted.
+        """
+        query = self.request.GET.copy()
+        for name, values in self.request.GET.lists():
+            query.setlist(name, [scrub(value) if "sk_" in value else value for value in values])
+        return f"{self.request.path}?{query.urlencode()}" if query != self.request.GET else ""
+
     def grid_context(self) -> dict[str, Any]:
-        everything = self.rows()
-        filterset = self.filterset_class(self.request.GET, queryset=everything, request=self.request)
-        found = filterset.qs if filterset.is_valid() else everything
+        filterset = self.filterset_class(self.request.GET, queryset=self.rows(), request=self.request)
+        found = filterset.qs
         sort = self.table_class.sort_named(self.request.GET.get("sort", ""))
-        page = self.page(found, self.table_class.orderings[sort])
+        page = self.page(found, self.table_class.orderings[sort], few=filterset.few)
         self.decorate(page.rows)
         known = filterset.known_count()
         count, capped = count_up_to(found) if known is None else (known, False)
@@ -65,13 +77,13 @@ class GridView(ConsoleMixin, View):
             "empty_template": self.empty_template,
         }
 
-    def page(self, found: "QuerySet[Any]", ordering: Ordering) -> Page[Model]:
+    def page(self, found: "QuerySet[Any]", ordering: Ordering, *, few: bool) -> Page[Model]:
+        """The page that the address asks for; the first one where its cursor is broken or leads beyond the rows."""
         after, before = (self.request.GET.get(name, "") for name in ("after", "before"))
         try:
-            page = paginate(found, ordering, size=PAGE_SIZE, after=after, before=before)
+            page = paginate(found, ordering, size=PAGE_SIZE, after=after, before=before, few=few)
         except BadCursor:
-            after = before = ""
-            page = paginate(found, ordering, size=PAGE_SIZE)
-        if (after or before) and not page.rows:
-            return paginate(found, ordering, size=PAGE_SIZE)
+            page = None
+        if page is None or ((after or before) and not page.rows):
+            page = paginate(found, ordering, size=PAGE_SIZE, few=few)
         return page

@@ -10,6 +10,7 @@ from django.utils.functional import cached_property
 from django.views.generic import View
 
 from keys.console.filters import RequestFilter
+from keys.console.keyset import unindexed
 from keys.console.tables import RequestTable
 from keys.console.views.access import ConsoleMixin
 from keys.console.views.grid import GridView
@@ -31,7 +32,11 @@ class RequestListView(MerchantPageMixin, GridView):
         return self.merchant(self.kwargs["pk"])
 
     def rows(self) -> QuerySet[RequestLog]:
-        return RequestLog.objects.filter(merchant=self.account).select_related("key")
+        rows = RequestLog.objects.select_related("key")
+        if not self.request.GET.get("key"):
+            return rows.filter(merchant=self.account)
+        # The index of the key's own requests is the one to walk, not that of all the account's.
+        return rows.alias(owner=unindexed("merchant")).filter(owner=self.account.pk)
 
     def context(self) -> dict[str, Any]:
         return self.header(self.account)
