@@ -1,13 +1,14 @@
 """How much API keys and merchant accounts are used: error rates, hourly series, freshness. Reads rollups only.
 
-The window is the last 24 hours, exact to the minute: it ends with the minute of now and starts 1,439 minutes earlier.
-Whole clock hours come from the hourly rollup, the ragged ends from the minutes: at most 23 + 60 short rows a subject,
-whatever the traffic. The bars are the same rows by clock hour, so they add up to the figures.
+The window is the last 24 hours, exact to the minute: it ends with the minute of now and starts 1,439
+minutes earlier. Whole clock hours come from the hourly rollup, the ragged ends from the minutes: at most 23
++ 60 short rows a subject, whatever the traffic. The bars are the same rows by clock hour, so they add up to
+the figures.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
@@ -35,7 +36,8 @@ class Window:
 
     @classmethod
     def last_24_hours(cls, now: datetime | None = None) -> "Window":
-        end = (now or timezone.now()).replace(second=0, microsecond=0) + MINUTE
+        # In UTC, as the rollups are: the hours of some zones begin at half past.
+        end = (now or timezone.now()).astimezone(UTC).replace(second=0, microsecond=0) + MINUTE
         return cls(end - DAY, end)
 
     @property
