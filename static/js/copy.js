@@ -9,16 +9,21 @@
   };
 
   const confirmOn = (button) => {
+    const label = button.querySelector("span");
     button.classList.add("copied");
+    if (label) label.textContent = "Copied";
     announce("Copied");
-    setTimeout(() => button.classList.remove("copied"), 2000);
+    setTimeout(() => {
+      button.classList.remove("copied");
+      if (label) label.textContent = "Copy";
+    }, 2000);
   };
 
-  const showForCopying = (text) => {
+  const showForCopying = (button, text) => {
     const dialog = document.getElementById("copy-dialog");
     const input = dialog.querySelector("[data-copy-text]");
     input.value = text;
-    dialog.addEventListener("close", () => { input.value = ""; }, { once: true });
+    dialog.addEventListener("close", () => { input.value = ""; button.focus(); }, { once: true });
     dialog.showModal();
     input.select();
   };
@@ -50,7 +55,7 @@
       confirmOn(button);
     } catch {
       try {
-        showForCopying(await key);
+        showForCopying(button, await key);
       } catch (error) {
         announce(error.message);
         button.setAttribute("data-tip", error.message);
@@ -65,10 +70,9 @@
   const copyText = async (button, text) => {
     try {
       await navigator.clipboard.writeText(text);
-      button.classList.add("copied");
       confirmOn(button);
     } catch {
-      showForCopying(text);
+      showForCopying(button, text);
     }
   };
 
@@ -81,12 +85,7 @@
     const plain = event.target.closest("[data-copy-plain]");
     if (plain) copyText(plain, plain.dataset.copyPlain);
     const field = event.target.closest("[data-copy-field]");
-    if (field) {
-      const label = field.querySelector("span");
-      copyText(field, field.parentElement.querySelector("input").value);
-      label.textContent = "Copied";
-      setTimeout(() => { label.textContent = "Copy"; }, 2000);
-    }
+    if (field) copyText(field, field.parentElement.querySelector("input").value);
     const selectable = event.target.closest("[data-select]");
     if (selectable) selectable.select();
   });
