@@ -5,16 +5,18 @@ server's back, and a test can look at what the console did to the database.
 """
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from allauth.account.authentication import AUTHENTICATION_METHODS_SESSION_KEY
+import time_machine
+from allauth.account.internal.flows.login import record_authentication
 from django.conf import global_settings, settings
 from django.db import connections
-from django.test import Client, override_settings
+from django.test import Client, RequestFactory, override_settings
+from django.utils import timezone
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from keys.models import User
@@ -83,14 +85,17 @@ def operator_state(chromium: Browser, product: Product) -> StorageState:
 def browse(chromium: Browser, product: Product, operator_state: StorageState) -> Iterator[Browse]:
     """Open a page in a profile of its own: the operator's, another person's, or with `person=None` nobody's.
 
-    Further arguments are Playwright's for a context. `page.context.witness` has seen everything; at the end of the
+    Another person signed in `seconds_ago`. Further arguments are Playwright's for a context. `page.context.witness` has seen everything; at the end of the
     test it must have nothing to complain of.
     """
     witnesses = []
     with ExitStack() as stack:
 
-        def open_page(*, person: User | str | None = OPERATOR, **options: Any) -> Page:
-            state = {} if person is None else operator_state if person == OPERATOR else signed_in(person)
+        def open_page(*, person: User | str | None = OPERATOR, seconds_ago: int = 0, **options: Any) -> Page:
+            if isinstance(person, User):
+                state = signed_in(person, seconds_ago=seconds_ago)
+            else:
+                state = operator_state if person == OPERATOR else {}
             context = chromium.new_context(
                 **{
                     "base_url": product.url,
@@ -124,17 +129,18 @@ def sign_in(page: Page, name: str) -> None:
     expect(page.get_by_role("heading", name="Merchants", level=1)).to_be_visible()
 
 
-def signed_in(person: User, *, seconds_ago: int = 0) -> StorageState:
+def signed_in(person: User, *, seconds_ago: int) -> StorageState:
     """The cookies of a person who signed in with a password `seconds_ago`, without passing through the form."""
+    request = RequestFactory().get("/")
     client = Client()
     client.force_login(person)
-    session = client.session
-    record = {"method": "password", "at": time.time() - seconds_ago, "username": person.username}
-    session[AUTHENTICATION_METHODS_SESSION_KEY] = [record]
-    session.save()
+    request.session = client.session
+    with time_machine.travel(timezone.now() - timedelta(seconds=seconds_ago), tick=False):
+        record_authentication(request, person, "password")
+    request.session.save()
     cookie = {
         "name": settings.SESSION_COOKIE_NAME,
-        "value": session.session_key,
+        "value": request.session.session_key,
         "domain": "127.0.0.1",
         "path": "/",
         "expires": -1,

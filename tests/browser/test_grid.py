@@ -4,13 +4,14 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from keys import lifecycle
 from keys.history import Actor
 from keys.models import ApiKey, Merchant
 from tests.browser import console
 from tests.browser.conftest import Browse
+from tests.browser.product import Product
 from tests.factories import ApiKeyFactory, MerchantFactory, use
 
 pytestmark = pytest.mark.browser
@@ -20,7 +21,7 @@ MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
 
 
 @pytest.fixture
-def shop() -> Merchant:
+def shop(product: Product) -> Merchant:
     """An account with four keys; from top to bottom of its grid: Web shop, Kiosk, Payouts, Ledger."""
     merchant = MerchantFactory()
     ApiKeyFactory(merchant=merchant, name="Ledger", created_at=MONDAY, revoked=True)
@@ -132,7 +133,7 @@ def test_a_shared_address_shows_the_same(grid: Page, browse: Browse) -> None:
     expect(sorted_column(other)).to_have_text("Key name")
 
 
-def sorted_column(page: Page):
+def sorted_column(page: Page) -> Locator:
     return page.locator("th[aria-sort]")
 
 
