@@ -1,0 +1,152 @@
+"""The lives of demo merchant accounts and API keys: rows as they are now, and the history that led there.
+
+A life is told step by step, each step with its time and its actor, under the rules of `keys.lifecycle`: what is not
+allowed there raises ValueError here. `save` then writes whole lives in bulk, by way of the same states.
+"""
+
+from collections.abc import Iterable, Sequence
+from copy import copy
+from datetime import datetime
+from typing import Any
+
+from keys import history, lifecycle, merchants, search
+from keys.demo import tables
+from keys.history import Actor
+from keys.models import ApiKey, HistoryEntry, Merchant, MerchantTerm
+from keys.models.history import Action
+from keys.naming import fold
+
+AT_ONCE = 5000
+
+
+class MerchantLife:
+    """A merchant account from its creation on."""
+
+    def __init__(self, *, name: str, website: str, at: datetime, actor: Actor) -> None:
+        self.merchant = merchants.compose(name=name, website=website, actor=actor, at=at)
+        self.history = [merchants.compose_creation(merchant=self.merchant, actor=actor)]
+
+    def update(self, *, at: datetime, actor: Actor, **changes: str) -> None:
+        """Change the name, the website or both."""
+        before = {field: getattr(self.merchant, field) for field in changes}
+        for field, value in changes.items():
+            setattr(self.merchant, field, value)
+        self.merchant.sort_name = fold(self.merchant.name)
+        self.merchant.revision += 1
+        self._add(Action.MERCHANT_UPDATED, at=at, actor=actor, before=before, after=changes)
+
+    def disable(self, *, at: datetime, actor: Actor, reason: str) -> None:
+        self._move("enabled", "disabled", Action.MERCHANT_DISABLED, at=at, actor=actor, reason=reason)
+
+    def enable(self, *, at: datetime, actor: Actor, reason: str) -> None:
+        self._move("disabled", "enabled", Action.MERCHANT_ENABLED, at=at, actor=actor, reason=reason)
+
+    def _move(self, source: str, target: str, action: Action, **step: Any) -> None:
+        if self.merchant.status != source:
+            raise ValueError(f"{self.merchant} is {self.merchant.status}, not {source}")
+        self._add(action, before={"status": source}, after={"status": target}, **step)
+        self.merchant.status = target
+
+    def _add(self, action: Action, *, at: datetime, **entry: Any) -> None:
+        _require_order(self.history, at)
+        self.history.append(history.compose(action, merchant=self.merchant, at=at, **entry))
+
+
+class KeyLife:
+    """An API key from its creation on, genuine: its secret verifies, unless it is revoked in the end."""
+
+    def __init__(self, *, merchant: Merchant, at: datetime, actor: Actor, **presets: Any) -> None:
+        """`presets` are those of `keys.lifecycle.create`."""
+        self.key, _ = lifecycle.compose(merchant=merchant, at=at, actor=actor, **presets)
+        self.history = lifecycle.compose_creation(key=self.key, actor=actor)
+
+    def duplicate(self, *, at: datetime, actor: Actor, name: str) -> "KeyLife":
+        key = self.key
+        return KeyLife(
+            merchant=key.merchant,
+            at=at,
+            actor=actor,
+            name=name,
+            description=key.description,
+            mode=key.mode,
+            permissions=key.grants,
+            expires_at=key.expires_at,
+            allowed_networks=key.allowed_networks.split(),
+            duplicated_from=key,
+        )
+
+    def update(self, *, at: datetime, actor: Actor, **changes: str) -> None:
+        """Change the name, the description or both."""
+        if self.key.is_revoked:
+            raise ValueError(f"{self.key} is revoked and never changes again")
+        before = {field: getattr(self.key, field) for field in changes}
+        for field, value in changes.items():
+            setattr(self.key, field, value)
+        self.key.folded_name = fold(self.key.name)
+        self.key.revision += 1
+        self._add(Action.KEY_UPDATED, at=at, actor=actor, before=before, after=changes)
+
+    def copy(self, *, at: datetime, actor: Actor) -> None:
+        if self.key.is_revoked:
+            raise ValueError(f"{self.key} is revoked; its text is destroyed")
+        self._add(Action.KEY_COPIED, at=at, actor=actor)
+
+    def disable(self, *, at: datetime, actor: Actor, reason: str) -> None:
+        self._move("enabled", "disabled", Action.KEY_DISABLED, at=at, actor=actor, reason=reason)
+
+    def enable(self, *, at: datetime, actor: Actor, reason: str) -> None:
+        self._move("disabled", "enabled", Action.KEY_ENABLED, at=at, actor=actor, reason=reason)
+
+    def revoke(self, *, at: datetime, actor: Actor, reason: str) -> None:
+        self._move("disabled", "revoked", Action.KEY_REVOKED, at=at, actor=actor, reason=reason)
+
+    def _move(self, source: str, target: str, action: Action, **step: Any) -> None:
+        if self.key.status != source:
+            raise ValueError(f"{self.key} is {self.key.status}, not {source}")
+        self._add(action, before={"status": source}, after={"status": target}, **step)
+        self.key.status = target
+
+    def _add(self, action: Action, *, at: datetime, **entry: Any) -> None:
+        _require_order(self.history, at)
+        self.history.append(history.compose(action, merchant=self.key.merchant, key=self.key, at=at, **entry))
+
+
+def _require_order(entries: Sequence[HistoryEntry], at: datetime) -> None:
+    if at < entries[-1].at:
+        raise ValueError(f"{at} is before {entries[-1].at}, the step before")
+
+
+def save_merchants(lives: Sequence[MerchantLife]) -> None:
+    """Insert accounts, the words by which they are found, and their history."""
+    accounts = [life.merchant for life in lives]
+    tables.insert_objects(Merchant, accounts)
+    words = ((account.pk, term) for account in accounts for term in search.terms(account))
+    tables.insert(MerchantTerm, ("merchant_id", "term"), words)
+    tables.insert_objects(HistoryEntry, _in_order(lives))
+
+
+def save_keys(lives: Sequence[KeyLife]) -> None:
+    """Insert keys as Enabled, move them to where they are now, and insert their history."""
+    tables.insert_objects(ApiKey, map(_newborn, lives))
+    ended = [life.key.pk for life in lives if not life.key.is_enabled]
+    revoked = [life.key.pk for life in lives if life.key.is_revoked]
+    for start in range(0, len(ended), AT_ONCE):
+        ApiKey.objects.filter(pk__in=ended[start : start + AT_ONCE]).update(status="disabled")
+    for start in range(0, len(revoked), AT_ONCE):
+        ApiKey.objects.filter(pk__in=revoked[start : start + AT_ONCE]).update(
+            status="revoked", secret_ciphertext=None
+        )
+    tables.insert_objects(HistoryEntry, _in_order(lives))
+
+
+def _newborn(life: KeyLife) -> ApiKey:
+    """The key as it was when it was made: the database takes no other."""
+    if life.key.is_enabled:
+        return life.key
+    key = copy(life.key)
+    key.status = "enabled"
+    return key
+
+
+def _in_order(lives: Iterable[MerchantLife | KeyLife]) -> list[HistoryEntry]:
+    return sorted((entry for life in lives for entry in life.history), key=lambda entry: (entry.at, entry.id))

@@ -1,0 +1,401 @@
+"""The standard demo data: believable, complete, and nothing in it that the product itself could not have made."""
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from ipaddress import ip_address
+from random import Random
+
+import pytest
+from django.contrib.auth import authenticate
+from django.test import TestCase
+from django.utils import timezone
+
+from keys import lifecycle, merchants, usage, vault
+from keys.demo import people, story
+from keys.demo.biographies import KeyLife, MerchantLife, save_keys, save_merchants
+from keys.demo.progress import ProgressReport
+from keys.demo.rhythms import Span
+from keys.demo.scenes import Stage
+from keys.history import Actor
+from keys.models import ApiKey, HistoryEntry, Merchant, RequestLog, User
+from keys.models.history import Action
+from keys.outcomes import FailureCause
+from keys.permissions import catalogue
+from keys.verification import Attempt, Facts, verdict
+from tests.recounts import assert_rollups_equal_rows
+
+# One moment for all, so that the same seed has the same luck every day.
+NOW = datetime(2026, 3, 14, 9, 26, 53, 589793, tzinfo=UTC)
+# A part of the usual requests tells the same story in less time.
+SCALE = 0.08
+
+
+def load(*, seed: int = 1, scale: float = SCALE, report: ProgressReport | None = None) -> story.Loaded:
+    return story.load(now=NOW, seed=seed, report=report or ProgressReport(StringIO()), scale=scale)
+
+
+class TestStory(TestCase):
+    """One load serves all of these."""
+
+    @classmethod
+    def setUpTestData(cls) -> None:
+        cls.loaded = load()
+        cls.northwind = Merchant.objects.get(name="Northwind Outfitters")
+
+    def northwind_key(self, name: str) -> ApiKey:
+        return self.northwind.api_keys.get(name=name)
+
+    def test_it_says_how_much_it_loaded(self) -> None:
+        assert self.loaded.merchants == Merchant.objects.count()
+        assert self.loaded.keys == ApiKey.objects.count()
+        assert self.loaded.requests == RequestLog.objects.count()
+
+    def test_there_are_accounts_and_keys_of_every_kind(self) -> None:
+        assert Merchant.objects.count() >= 40
+        assert 2 <= Merchant.objects.filter(status="disabled").count() <= 8
+        keys = Counter(ApiKey.objects.values_list("mode", "status"))
+        assert {status for _, status in keys} == {"enabled", "disabled", "revoked"}
+        assert {mode for mode, _ in keys} == {"live", "test"}
+        of_each = Counter(ApiKey.objects.values_list("merchant", flat=True))
+        assert len(of_each) == Merchant.objects.count()
+        assert set(of_each.values()) <= set(range(1, 8))
+        assert len(set(ApiKey.objects.values_list("permissions", flat=True))) > 10
+
+    def test_accounts_were_created_over_three_years(self) -> None:
+        ages = [(NOW - merchant.created_at).days for merchant in Merchant.objects.all()]
+        assert min(ages) < 100
+        assert 900 < max(ages) < 3 * 366
+
+    def test_names_come_in_many_scripts_and_lengths(self) -> None:
+        names = list(Merchant.objects.values_list("name", flat=True))
+        assert any("CJK" in _scripts(name) for name in names)
+        assert any("ARABIC" in _scripts(name) for name in names)
+        assert any("GREEK" in _scripts(name) for name in names)
+        assert max(map(len, names)) > 100
+        assert all(
+            website.endswith(".example") for website in Merchant.objects.values_list("website", flat=True)
+        )
+
+    def test_northwind_has_the_keys_of_the_tour(self) -> None:
+        rows = self.northwind.api_keys.order_by("-status_rank", "-created_at", "-id")
+        assert [(key.name, key.mode, key.status) for key in rows] == [
+            ("Checkout backend", "live", "enabled"),
+            ("Payouts worker", "live", "enabled"),
+            ("Reporting", "live", "enabled"),
+            ("Sandbox integration", "test", "enabled"),
+            ("Seller onboarding", "live", "enabled"),
+            ("Old storefront", "live", "disabled"),
+            ("Agency 2025", "live", "revoked"),
+        ]
+        assert self.northwind_key("Seller onboarding").last_used_at is None
+
+    def test_some_keys_are_in_trouble_and_the_others_are_not(self) -> None:
+        payouts = self.northwind_key("Payouts worker")
+        usages = usage.last_24_hours(ApiKey.objects.values_list("pk", flat=True), now=NOW)
+        assert 0.12 < usages[payouts.pk].error_rate < 0.25
+        assert usages[payouts.pk].most_common_cause is FailureCause.PERMISSION_DENIED
+        worst = {
+            each.most_common_cause for each in usages.values() if each.total > 20 and each.error_rate > 0.1
+        }
+        assert {
+            FailureCause.PERMISSION_DENIED,
+            FailureCause.SERVER_ERROR,
+            FailureCause.DISABLED,
+            FailureCause.EXPIRED,
+            FailureCause.MERCHANT_DISABLED,
+        } <= worst
+        calm = [each for each in usages.values() if each.total > 20 and each.error_rate <= 0.03]
+        assert len(calm) > len(usages) / 4
+
+    def test_keys_expire_in_the_past_soon_and_later(self) -> None:
+        days = [(key.expires_at - NOW) / timedelta(days=1) for key in ApiKey.objects.exclude(expires_at=None)]
+        assert min(days) < 0
+        assert any(0 < each < 7 for each in days)
+        assert max(days) > 30
+
+    def test_some_keys_are_bound_to_networks_and_one_is_used_from_elsewhere(self) -> None:
+        assert ApiKey.objects.exclude(allowed_networks="").count() > 5
+        assert RequestLog.objects.filter(outcome="NETWORK_NOT_ALLOWED").exists()
+
+    def test_every_answer_is_the_one_that_verification_would_have_given(self) -> None:
+        lives = {key.pk: _Past(key) for key in ApiKey.objects.select_related("merchant")}
+        checked = 0
+        for row in RequestLog.objects.all():
+            need = catalogue().need(row.method, row.path)
+            assert need is not None
+            attempt = Attempt(now=row.at, address=ip_address(row.address), required=need.permission)
+            assert row.outcome == verdict(lives[row.key_id].facts(row.at), attempt), (row, row.key)
+            if row.outcome != "VALID":
+                assert row.status in {401, 403}
+            checked += 1
+        assert checked == self.loaded.requests > 3000
+
+    def test_requests_fill_thirty_hours_and_none_is_of_the_future(self) -> None:
+        times = sorted(RequestLog.objects.values_list("at", flat=True))
+        assert times[-1] <= NOW < times[-1] + timedelta(minutes=5)
+        assert NOW - timedelta(hours=30, minutes=1) <= times[0] < NOW - timedelta(hours=29)
+        hours = Counter(time.replace(minute=0, second=0, microsecond=0) for time in times)
+        assert len(hours) >= 30
+        by_merchant = Counter(
+            time.hour for time in self.northwind.requests.filter(status__lt=400).values_list("at", flat=True)
+        )
+        assert max(by_merchant.values()) > 3 * min(by_merchant.values())
+
+    def test_rollups_equal_the_rows(self) -> None:
+        assert_rollups_equal_rows()
+
+    def test_last_use_is_the_newest_request(self) -> None:
+        newest: dict[object, datetime] = {}
+        for key_id, at in RequestLog.objects.values_list("key_id", "at"):
+            newest[key_id] = max(at, newest.get(key_id, at))
+        oldest = RequestLog.objects.order_by("at").first().at
+        for key in ApiKey.objects.all():
+            if key.pk in newest:
+                assert key.last_used_at == newest[key.pk]
+            elif key.last_used_at:
+                assert key.created_at < key.last_used_at < oldest
+
+    def test_the_keys_are_genuine(self) -> None:
+        for key in ApiKey.objects.exclude(status="revoked"):
+            assert vault.unseal(key.secret_ciphertext, digest=bytes(key.digest)).masked == key.masked
+        key = self.northwind_key("Checkout backend")
+        secret = vault.unseal(key.secret_ciphertext, digest=bytes(key.digest))
+        answer = self.client.get("/v1/whoami", headers={"x-api-key": secret.reveal()})
+        assert answer.status_code == 200
+        assert answer.json()["key"]["name"] == "Checkout backend"
+
+    def test_the_history_leads_to_what_is_there_now(self) -> None:
+        for key in ApiKey.objects.prefetch_related("history"):
+            entries = sorted(key.history.all(), key=lambda entry: (entry.at, entry.id))
+            assert entries[0].action == Action.KEY_CREATED
+            assert entries[0].at == key.created_at
+            assert entries[-1].at <= NOW
+            now = {"status": "enabled", "description": key.description}
+            for entry in entries:
+                assert all(now[field] == value for field, value in entry.before.items() if field in now)
+                now |= {
+                    field: value
+                    for field, value in entry.after.items()
+                    if entry.action != Action.KEY_DUPLICATED
+                }
+            assert (now["name"], now["status"]) == (key.name, key.status)
+            assert now["description"] == key.description
+            assert key.revision == 1 + sum(entry.action == Action.KEY_UPDATED for entry in entries)
+            times = [entry.at for entry in entries]
+            assert len(set(times)) == len(times)
+
+    def test_histories_look_lived_in(self) -> None:
+        assert set(HistoryEntry.objects.values_list("action", flat=True)) == set(Action.values)
+        assert HistoryEntry.objects.values("actor_name").distinct().count() >= 5
+        assert HistoryEntry.objects.filter(action=Action.KEY_DISABLED).exclude(reason="").exists()
+
+    def test_nobody_can_sign_in_as_a_demo_person(self) -> None:
+        staff = people.present()
+        assert len(staff) == len(people.STAFF)
+        for person in staff:
+            assert not person.is_active
+            assert not person.has_usable_password()
+            assert not person.is_staff
+            assert authenticate(username=person.username, password="") is None
+
+    def test_it_is_not_loaded_twice(self) -> None:
+        with pytest.raises(story.AlreadyLoaded):
+            load(seed=2)
+        assert Merchant.objects.count() == self.loaded.merchants
+
+
+def _scripts(text: str) -> set[str]:
+    from unicodedata import name
+
+    return {name(character, "").split()[0] for character in text if character.isalpha()}
+
+
+class _Past:
+    """What was stored of a key at each moment, read back from the history."""
+
+    def __init__(self, key: ApiKey) -> None:
+        self.key = key
+        self.key_moves = self._moves(key.history)
+        self.merchant_moves = self._moves(key.merchant.history.filter(key=None))
+
+    def _moves(self, entries) -> list[tuple[datetime, str]]:
+        return sorted((entry.at, entry.after["status"]) for entry in entries.all() if "status" in entry.after)
+
+    def _status(self, moves: list[tuple[datetime, str]], at: datetime) -> str:
+        return next((status for moved_at, status in reversed(moves) if moved_at <= at), "enabled")
+
+    def facts(self, at: datetime) -> Facts:
+        return Facts(
+            key_id=self.key.pk,
+            merchant_id=self.key.merchant_id,
+            key_status=self._status(self.key_moves, at),
+            merchant_status=self._status(self.merchant_moves, at),
+            mode=self.key.mode,
+            grants=self.key.grants,
+            expires_at=self.key.expires_at,
+            allowed_networks=self.key.networks,
+        )
+
+
+def _snapshot() -> list[tuple[object, ...]]:
+    keys = ApiKey.objects.order_by("created_at", "name").values_list(
+        "merchant__name", "name", "description", "mode", "status", "permissions", "created_at", "revision"
+    )
+    rows = RequestLog.objects.order_by("at", "path").values_list(
+        "key__name", "at", "method", "path", "status"
+    )
+    return [*keys, *rows]
+
+
+@pytest.mark.django_db
+def test_the_same_seed_tells_the_same_story_with_other_secrets() -> None:
+    from django.db import transaction
+
+    stories, digests = [], []
+    for seed in (3, 3):
+        with transaction.atomic():
+            load(seed=seed, scale=0.003)
+            stories.append(_snapshot())
+            digests.append({bytes(digest) for digest in ApiKey.objects.values_list("digest", flat=True)})
+            transaction.set_rollback(True)
+    assert stories[0] == stories[1]
+    assert not digests[0] & digests[1]
+
+
+def test_the_story_can_be_told_at_any_hour_and_with_any_seed() -> None:
+    for seed in range(24):
+        now = NOW + seed * timedelta(minutes=67)
+        stage = Stage(Span.of_hours(story.HOURS, until=now), [Actor.command("test")], Random(seed))
+        for account in [story._account(part, stage) for part in story.PARTS]:
+            lives = [account.life, *(told.life for told in story.tell(account, stage))]
+            entries = [entry for life in lives for entry in life.history]
+            assert all(entry.at <= now for entry in entries)
+            recent = [
+                entry.at for entry in entries if entry.at >= stage.span.start and "status" in entry.after
+            ]
+            assert all(at == at.replace(second=0, microsecond=0) for at in recent)
+
+
+@pytest.mark.django_db
+def test_a_load_that_breaks_off_leaves_nothing() -> None:
+    class Breaking(ProgressReport):
+        def advance(self, count: int) -> None:
+            assert RequestLog.objects.exists()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        load(report=Breaking(StringIO()))
+    assert not Merchant.objects.exists()
+    assert not RequestLog.objects.exists()
+    assert not User.objects.exists()
+
+
+COLUMNS = ("action", "before", "after", "reason", "actor_name", "actor_kind", "address", "user_agent")
+
+
+@pytest.mark.django_db
+def test_a_told_life_leaves_the_rows_that_the_life_cycle_leaves(actor: Actor) -> None:
+    presets = {
+        "mode": "live",
+        "permissions": {"payments": "write"},
+        "allowed_networks": ["203.0.113.7/24"],
+        "expires_at": timezone.now() + timedelta(days=9),
+    }
+    merchant = merchants.create(name="Lived", website="lived.example", actor=actor)
+    merchants.update(merchant=merchant, name="Lived On", website="lived.example", revision=1, actor=actor)
+    merchants.disable(merchant=merchant, actor=actor, reason="a")
+    merchants.enable(merchant=merchant, actor=actor, reason="b")
+    key, _ = lifecycle.create(merchant=merchant, name="K", description="d", actor=actor, **presets)
+    lifecycle.copy(key=key, actor=actor)
+    lifecycle.update(key=key, name="Kk", description="d", revision=1, actor=actor)
+    lifecycle.duplicate(key=ApiKey.objects.get(pk=key.pk), actor=actor, name="Twin")
+    lifecycle.disable(key=key, actor=actor, reason="c")
+    lifecycle.enable(key=key, actor=actor, reason="d")
+    lifecycle.disable(key=key, actor=actor, reason="e")
+    lifecycle.revoke(key=key, actor=actor, reason="f")
+
+    def at(hour: int) -> datetime:
+        return NOW - timedelta(days=3) + timedelta(hours=hour)
+
+    account = MerchantLife(name="Lived", website="lived.example", at=at(0), actor=actor)
+    account.update(at=at(1), actor=actor, name="Lived On")
+    account.disable(at=at(2), actor=actor, reason="a")
+    account.enable(at=at(3), actor=actor, reason="b")
+    life = KeyLife(merchant=account.merchant, name="K", description="d", at=at(4), actor=actor, **presets)
+    life.copy(at=at(5), actor=actor)
+    life.update(at=at(6), actor=actor, name="Kk")
+    twin = life.duplicate(at=at(7), actor=actor, name="Twin")
+    life.disable(at=at(8), actor=actor, reason="c")
+    life.enable(at=at(9), actor=actor, reason="d")
+    life.disable(at=at(10), actor=actor, reason="e")
+    life.revoke(at=at(11), actor=actor, reason="f")
+    save_merchants([account])
+    save_keys([life, twin])
+
+    told, lived = Merchant.objects.get(pk=account.merchant.pk), Merchant.objects.get(pk=merchant.pk)
+    assert _columns_of(told) == _columns_of(lived)
+    assert list(told.terms.values_list("term")) == list(lived.terms.values_list("term"))
+    assert _history(told) == _history(lived)
+    assert len(_history(told)) == 13
+    assert [_columns_of(each) for each in told.api_keys.order_by("name")] == [
+        _columns_of(each) for each in lived.api_keys.order_by("name")
+    ]
+
+
+def _columns_of(row: Merchant | ApiKey) -> dict[str, object]:
+    """All columns but those that differ between any two rows."""
+    own = {
+        "id",
+        "created_at",
+        "digest",
+        "head",
+        "tail",
+        "secret_ciphertext",
+        "merchant_id",
+        "duplicated_from_id",
+    }
+    columns = {
+        field.attname: getattr(row, field.attname)
+        for field in row._meta.concrete_fields
+        if field.attname not in own
+    }
+    if isinstance(row, ApiKey):
+        columns["sealed"] = row.secret_ciphertext is not None
+        columns["origin"] = row.duplicated_from and row.duplicated_from.name
+    return columns
+
+
+def _history(merchant: Merchant) -> list[tuple[object, ...]]:
+    """The entries in order, with public ids replaced by names. What happens at one moment has no order."""
+    names = {key.public_id: key.name for key in merchant.api_keys.all()}
+    return [
+        (
+            entry.key and entry.key.name,
+            *(getattr(entry, column) for column in COLUMNS if column != "after"),
+            {field: names.get(value, value) for field, value in entry.after.items()},
+        )
+        for entry in merchant.history.order_by("at", "action")
+    ]
+
+
+def test_a_life_obeys_the_life_cycle() -> None:
+    actor = Actor.command("test")
+    account = MerchantLife(name="Obedient", website="", at=NOW - timedelta(days=9), actor=actor)
+    at = NOW - timedelta(days=2)
+    life = KeyLife(merchant=account.merchant, name="K", mode="live", permissions={}, at=at, actor=actor)
+    with pytest.raises(ValueError, match="enabled, not disabled"):
+        life.revoke(at=NOW, actor=actor, reason="")
+    with pytest.raises(ValueError, match="before"):
+        life.disable(at=at - timedelta(seconds=1), actor=actor, reason="")
+    life.disable(at=at, actor=actor, reason="")
+    life.revoke(at=NOW, actor=actor, reason="")
+    for step in (life.enable, life.disable):
+        with pytest.raises(ValueError, match="revoked, not"):
+            step(at=NOW, actor=actor, reason="")
+    with pytest.raises(ValueError, match="revoked"):
+        life.copy(at=NOW, actor=actor)
+    with pytest.raises(ValueError, match="revoked"):
+        life.update(at=NOW, actor=actor, name="Other")
+    with pytest.raises(ValueError, match="enabled, not disabled"):
+        account.enable(at=NOW, actor=actor, reason="")
