@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
+from unicodedata import normalize
 from uuid import UUID
 
 from django import forms
 from django.core import signing
 from django.utils import timezone
 
-from keys import lifecycle, merchants
+from keys import history, lifecycle, merchants
 from keys.errors import DomainError, InvalidField
 from keys.identifiers import new_id
 from keys.keyformat import Mode
@@ -17,7 +18,7 @@ from keys.models import ApiKey, Merchant, User
 from keys.models.apikey import DESCRIPTION_MAX
 from keys.models.apikey import NAME_MAX as KEY_NAME_MAX
 from keys.models.merchant import NAME_MAX as MERCHANT_NAME_MAX
-from keys.naming import fold
+from keys.naming import clean_line, fold, printable
 from keys.permissions import Access, catalogue
 
 if TYPE_CHECKING:
@@ -115,7 +116,14 @@ class NewMerchantForm(MerchantForm):
 class RevisionForm(DomainForm):
     """A form that edits what somebody else may be editing too."""
 
-    revision = forms.IntegerField(widget=forms.HiddenInput(), min_value=1)
+    revision = forms.IntegerField(
+        widget=forms.HiddenInput(),
+        min_value=1,
+        error_messages=dict.fromkeys(
+            ("required", "invalid", "min_value"),
+            "This form came back incomplete. Copy what you wrote, reload the page and try again.",
+        ),
+    )
 
     def resubmit(self, revision: int) -> None:
         """After a stale edit: keep what the person wrote, and let the next save build on `revision`."""
@@ -185,13 +193,14 @@ class ApiKeyForm(DomainForm):
         return [self[name] for name in self.fields if name.startswith("permission_")]
 
     def clean(self) -> dict[str, Any]:
-        """A permission that the catalogue does not know is refused aloud, never dropped."""
-        known = {f"permission_{name}" for name in catalogue().resources}
-        unknown = [name for name in self.data if name.startswith("permission_") and name not in known]
-        if unknown:
-            self.add_error(
-                None, f"There is no resource called “{unknown[0].removeprefix('permission_')[:40]}”."
-            )
+        """A permission that the catalogue does not know, or two for one resource, are refused, never dropped."""
+        data = cast("QueryDict", self.data)
+        for name in data:
+            resource = name.removeprefix("permission_")
+            if resource != name and resource not in catalogue().resources:
+                self.add_error(None, f"There is no resource called “{printable(resource, 40)}”.")
+            elif name in self.fields and len(data.getlist(name)) > 1:
+                self.add_error(name, "Two values came for this one. Choose one of them.")
         return super().clean() or {}
 
     def clean_name(self) -> str:
@@ -240,16 +249,17 @@ def presets_of(key: ApiKey) -> dict[str, Any]:
     }
 
 
-class RevokeForm(forms.Form):
+class RevokeForm(DomainForm):
     """The typed name, checked on the server."""
 
     confirm = forms.CharField(
         label="Key name",
-        label_suffix="",
         required=False,
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
-    reason = forms.CharField(label="Reason", label_suffix="", required=False, max_length=500)
+    reason = forms.CharField(
+        label="Reason", required=False, widget=forms.TextInput(attrs={"data-maximum": history.REASON_MAX})
+    )
 
     def __init__(self, *args: Any, key: ApiKey, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -257,9 +267,14 @@ class RevokeForm(forms.Form):
 
     def clean_confirm(self) -> str:
         confirm = str(self.cleaned_data["confirm"])
-        if " ".join(confirm.split()) != " ".join(self.key.name.split()):
+        # A name is stored in NFC, with single spaces; keyboards and clipboards may write it otherwise.
+        typed, name = (" ".join(normalize("NFC", text).split()) for text in (confirm, self.key.name))
+        if typed != name:
             raise forms.ValidationError("That is not this key's name. Type it exactly as it is shown.")
         return confirm
+
+    def clean_reason(self) -> str:
+        return str(self.cleaned("reason", history.clean_reason))
 
 
 class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -269,3 +284,19 @@ class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]
         labels = {"keyboard_shortcuts": "Keyboard shortcuts"}
         help_texts = {"keyboard_shortcuts": "Single keys such as / and n. Press ? for the list."}
         widgets = {"theme": forms.RadioSelect()}
+
+    def clean_first_name(self) -> str:
+        return self.cleaned_name("first_name", "First name")
+
+    def clean_last_name(self) -> str:
+        return self.cleaned_name("last_name", "Last name")
+
+    def cleaned_name(self, field: str, label: str) -> str:
+        """The name stands in the history of everything that this person does: it must not pose as another."""
+        maximum = cast("forms.CharField", self.fields[field]).max_length or 0
+        try:
+            return clean_line(
+                self.cleaned_data[field], field=field, label=label, maximum=maximum, required=False
+            )
+        except InvalidField as error:
+            raise forms.ValidationError(str(error)) from error

@@ -141,12 +141,11 @@ class ApiKeyRevokeView(ApiKeyPageMixin, View):
     def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         key = self.key(pk)
         form = RevokeForm(request.POST, key=key)
-        if key.is_disabled and not form.is_valid():
+        # Whatever the key's state is here, it may be another a moment later: no key is revoked without its name.
+        if not form.is_valid():
             return self.confirmation(request, key, form, status=422)
         try:
-            lifecycle.revoke(
-                key=key, actor=actor_of(request, self.user), reason=request.POST.get("reason", "")
-            )
+            lifecycle.revoke(key=key, actor=actor_of(request, self.user), reason=form.cleaned_data["reason"])
         except DomainError as error:
             messages.error(request, str(error))
         else:
