@@ -24,4 +24,6 @@ urlpatterns = [
 handler400 = "keys.console.views.errors.bad_request"
 handler403 = "keys.console.views.errors.permission_denied"
 handler404 = "keys.console.views.errors.page_not_found"
+# Asked for by allauth.
+handler429 = "keys.console.views.errors.too_many_requests"
 handler500 = "keys.console.views.errors.server_error"

@@ -1,15 +1,18 @@
 """Who comes into the console: people who are signed in."""
 
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from django.contrib.auth.mixins import LoginRequiredMixin
+from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import reverse
-from django.utils.cache import patch_cache_control
-from django.utils.http import urlencode
+from django.utils.cache import add_never_cache_headers
+from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
+from keys.console.views import errors
 from keys.models import User
 
 
@@ -32,14 +35,40 @@ class ConsoleMixin(LoginRequiredMixin):
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         response = super().dispatch(request, *args, **kwargs)
-        if "Cache-Control" not in response:
-            # Back after signing out asks the server, and no cache on the way keeps a page.
-            patch_cache_control(response, private=True, no_cache=True, must_revalidate=True)
+        # Anything less, and browsers show a page again on Back, after signing out too.
+        add_never_cache_headers(response)
+        return response
+
+    def http_method_not_allowed(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        response = errors.method_not_allowed(request)
+        response["Allow"] = ", ".join(self._allowed_methods())  # type: ignore[attr-defined]
         return response
 
     def handle_no_permission(self) -> Any:
-        """A part of a page cannot become the sign-in page: the whole page goes there, and comes back."""
-        if self.htmx and not self.request.user.is_authenticated:
-            target = {"next": self.htmx.current_url_abs_path or reverse("merchant-list")}
+        """To the sign-in page, and from there back to a page that can be opened."""
+        if self.request.user.is_authenticated:
+            return super().handle_no_permission()
+        if self.htmx:
+            # A part of a page cannot become the sign-in page: the whole page goes there.
+            target = {"next": self.htmx_page() or reverse("merchant-list")}
             return HttpResponseClientRedirect(f"{reverse('account_login')}?{urlencode(target)}")
-        return super().handle_no_permission()
+        if hasattr(self, "get"):
+            return redirect_to_login(self.request.get_full_path())
+        # What is only done lies one step below the page that it is done from.
+        return redirect_to_login(f"{self.request.path.rstrip('/').rpartition('/')[0]}/")
+
+    def htmx_page(self) -> str:
+        """Path and query of the page that htmx is at work in; nothing where its header makes no sense."""
+        try:
+            page = urlsplit(self.htmx.current_url or "")
+        except ValueError:
+            return ""
+        return urlunsplit(("", "", page.path, page.query, ""))
+
+    def next_page(self) -> str:
+        """The page of this console that a form asks to go to afterwards, or nothing."""
+        target = self.request.POST.get("next", "")
+        ours = url_has_allowed_host_and_scheme(
+            target, allowed_hosts={self.request.get_host()}, require_https=self.request.is_secure()
+        )
+        return target if ours else ""

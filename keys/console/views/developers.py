@@ -1,16 +1,15 @@
 """The Developers tab: the grid of a merchant account's API keys, and what can be done from a row."""
 
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 from uuid import UUID
 
 from django.contrib import messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils.functional import cached_property
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.generic import View
 
 from keys import lifecycle, usage
@@ -83,16 +82,12 @@ class ApiKeyMoveView(ConsoleMixin, View):
             messages.success(request, told, extra_tags=f"undo={reverse(self.undo, args=[pk])}")
         if self.htmx:
             return self.row(request, pk)
-        target = request.POST.get("next", "")
-        if url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()}):
-            return redirect(target)
-        return redirect(key)
+        return HttpResponseRedirect(self.next_page() or key.get_absolute_url())
 
     def row(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         key = ApiKey.objects.get(pk=pk)
         add_usage([key])
-        page = urlsplit(self.htmx.current_url or "")
-        return_to = f"{page.path}?{page.query}" if page.query else page.path
+        return_to = self.htmx_page() or reverse("developers", args=[key.merchant_id])
         context = {"record": key, "return_to": return_to} | links(key.merchant_id)
         return render(request, "keys/_apikey_row_changed.html", context)
 

@@ -31,6 +31,19 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     )
 
 
+def method_not_allowed(request: HttpRequest) -> HttpResponse:
+    return _page(
+        request,
+        405,
+        "This address cannot be opened by itself",
+        "What it does is done with a button. Go back to the page, or start from the merchants.",
+    )
+
+
+def too_many_requests(request: HttpRequest) -> HttpResponse:
+    return _page(request, 429, "That was tried too often", "Wait a few minutes, then try again.")
+
+
 def page_not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     return _page(
         request,
@@ -43,6 +56,7 @@ def page_not_found(request: HttpRequest, exception: Exception | None = None) -> 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Rendered without the database or the user: either may be what broke."""
     context: dict[str, Any] = {"request_id": request.META.get("REQUEST_ID", "")}
+    logger.error("Answered with 500: request %s to %s", context["request_id"], request.path)
     try:
         return render(None, "500.html", context, status=500)
     except Exception:

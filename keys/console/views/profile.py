@@ -1,15 +1,16 @@
 """A person's own settings, and the page that shows every component in every state."""
 
+from copy import copy
 from datetime import timedelta
 from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.mixins import UserPassesTestMixin
-from django.http import HttpRequest, HttpResponse
+from django.forms.models import model_to_dict
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.generic import View
 
 from keys.console.forms import ApiKeyEditForm, ProfileForm
@@ -27,18 +28,16 @@ class ProfileView(ConsoleMixin, View):
 
     def post(self, request: HttpRequest) -> HttpResponse:
         """Save the form, or one setting of it: the theme switch stands on every page."""
-        user = self.user
-        fields = set(ProfileForm.Meta.fields) & set(request.POST)
+        # The form writes into its instance even what it refuses; the page around it shows the user as stored.
+        user = copy(self.user)
         partial = "partial" in request.POST
-        form = ProfileForm(request.POST, instance=user)
-        if partial:
-            form.fields = {name: field for name, field in form.fields.items() if name in fields}
+        data = model_to_dict(user, ProfileForm.Meta.fields) | request.POST.dict() if partial else request.POST
+        form = ProfileForm(data, instance=user)
         if not form.is_valid():
             return render(request, "keys/profile.html", {"form": form}, status=422)
-        user.save(update_fields=list(form.fields))
-        target = request.POST.get("next", "")
-        if partial and url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()}):
-            return redirect(target)
+        user.save(update_fields=[name for name in form.fields if not partial or name in request.POST])
+        if partial and (target := self.next_page()):
+            return HttpResponseRedirect(target)
         messages.success(request, "Profile saved.")
         return redirect("profile")
 
