@@ -15,7 +15,7 @@ PRODUCTION := DEBUG=0 PUBLIC_URL=https://console.example.com TRUSTED_PROXY_COUNT
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run dev test test-sqlite test-postgresql test-browser check bench lock clean
+.PHONY: help run dev test test-sqlite test-postgresql test-browser check bench screenshots lock clean
 
 help: ## List what can be done
 	@echo 'merchantadmin: API keys of merchant accounts. Say `make` and one of:'
@@ -56,6 +56,10 @@ check: $(VENV)/dev.stamp ## Lint, format, types, import rules, templates, migrat
 
 bench: $(VENV)/dev.stamp ## Measure the pages and the verifier at full size
 	$(PY) -m bench
+
+screenshots: $(VENV)/dev.stamp ## Take the pictures of docs/screenshots/ anew
+	$(PY) -m tests.browser.chromium
+	$(PY) -m scripts.screenshots
 
 lock: $(VENV)/dev.stamp ## Bring lock/ up to date with pyproject.toml; UPGRADE=1 takes the newest versions
 	$(PY) -m uv pip compile $(LOCK_OPTIONS) pyproject.toml -o lock/run.txt
