@@ -92,3 +92,13 @@ def latest(*, key: ApiKey, action: Action | None = None) -> HistoryEntry | None:
     """The newest row of `key`, of one kind where `action` is given."""
     rows = HistoryEntry.objects.filter(key=key).order_by("-at", "-id")
     return (rows.filter(action=action) if action else rows).first()
+
+
+# They are recorded, and leave the key as it is.
+WITHOUT_CHANGE = (Action.KEY_COPIED, Action.KEY_DUPLICATED)
+
+
+def latest_change(*, key: ApiKey) -> HistoryEntry | None:
+    """The newest row of `key` that tells of a change of the key itself, its creation included."""
+    rows = HistoryEntry.objects.filter(key=key).exclude(action__in=WITHOUT_CHANGE)
+    return rows.order_by("-at", "-id").first()

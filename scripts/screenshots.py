@@ -20,7 +20,7 @@ from tests.browser.product import Product, free_port, wait_for_answer  # noqa: E
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "docs" / "screenshots"
-PASSWORD = "for-these-pictures-only"  # noqa: S105
+PASSWORD = "for-these-pictures-only"
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 360, "height": 740}
 
 

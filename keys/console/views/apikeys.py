@@ -100,7 +100,7 @@ class ApiKeyPageMixin(ConsoleMixin):
             "created": history.latest(key=key, action=Action.KEY_CREATED),
             "events": events[:EVENTS_SHOWN],
             "more_events": len(events) > EVENTS_SHOWN,
-            "latest": events[0] if events else None,
+            "latest": history.latest_change(key=key),
             "revoke_form": RevokeForm(key=key),
         }
         return render(request, "keys/apikey_detail.html", context | extra, status=status)
