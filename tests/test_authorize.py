@@ -165,6 +165,26 @@ def test_an_encoded_slash_told_in_a_header_stays_one(ask) -> None:
     assert RequestLog.objects.order_by("id").first().path == "/v1/payments/a%2Fevents"
 
 
+def test_a_slash_that_may_have_been_encoded_is_refused_where_it_matters(client, settings, tmp_path) -> None:
+    settings.KEYS_PERMISSION_CATALOGUE = tmp_path / "catalogue.toml"
+    settings.KEYS_PERMISSION_CATALOGUE.write_text(
+        """
+        [[resources]]
+        name = "files"
+        read = ["GET /files/{file}"]
+        [[resources]]
+        name = "secrets"
+        read = ["GET /files/{file}/secrets"]
+        """
+    )
+    headers = {"X-API-Key": ApiKeyFactory(permissions={"files": "read", "secrets": "read"}).secret.reveal()}
+    assert client.get("/v1/authorize/files/1", headers=headers).status_code == 200
+    assert client.get("/v1/authorize/files/1/secrets", headers=headers).status_code == 403
+    headers |= {"X-Original-Method": "GET", "X-Original-URI": "/files/1/secrets"}
+    assert client.get("/v1/authorize", headers=headers).status_code == 200
+    assert client.get("/v1/authorize/files/1/secrets", headers=headers).status_code == 200
+
+
 def test_a_path_that_breaks_lines_is_recorded_on_one(ask) -> None:
     assert ask("/v1/authorize/v1/payments/a%0D%0AX-Key-Id:%20me").status_code == 403
     assert RequestLog.objects.get().path == "/v1/payments/a%0D%0AX-Key-Id%3A%20me"

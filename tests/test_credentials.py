@@ -61,6 +61,7 @@ def test_a_user_name_that_is_no_account_names_none_that_exists(user: str) -> Non
     assert read(authorization=basic(f"{user}:{KEY}"), api_key=None) == Credential(SECRET, NO_MERCHANT)
 
 
+GOOD = basic(f"{ACCOUNT}:{KEY}")
 MALFORMED = {
     "nothing at all": {},
     "an empty header": {"authorization": ""},
@@ -86,8 +87,11 @@ MALFORMED = {
     "very much over-long": {"authorization": "Basic " + "A" * 1_000_000},
     "an over-long X-API-Key": {"api_key": KEY * 20_000},
     "base 64 of nothing": {"authorization": basic("")},
-    "base 64 without its padding": {"authorization": basic(f"{ACCOUNT}:{KEY}x").rstrip("=")},
-    "base 64 with a break": {"authorization": basic(f"{ACCOUNT}:{KEY}")[:40] + "\n" + basic(KEY)[40:]},
+    "base 64 without its padding": {"authorization": GOOD.rstrip("=")},
+    "base 64 with a break": {"authorization": GOOD[:40] + "\n" + GOOD[40:]},
+    "base 64 with a space": {"authorization": GOOD[:40] + " " + GOOD[40:]},
+    "base 64 with junk in it": {"authorization": GOOD[:40] + "!" + GOOD[40:]},
+    "base 64 with more after its end": {"authorization": GOOD + "===="},
     "base 64 with other characters": {"authorization": "Basic !!!!"},
     "base 64 that is not ASCII": {"authorization": "Basic ключ"},
     "no colon": {"authorization": basic(KEY)},

@@ -3,6 +3,7 @@
 import re
 import time
 from itertools import pairwise, product
+from urllib.parse import quote
 
 import pytest
 from hypothesis import example, given, settings
@@ -108,13 +109,29 @@ def catalogues(draw) -> Catalogue:
     return Catalogue({"open": open_routes, "resources": resources or [{"name": "u", "read": ["GET /u"]}]})
 
 
-raw_segments = st.one_of(
-    words,
-    st.sampled_from(["", ".", "..", "%2e", "%2E%2e", "**", "{x}", "a,b", "é", "\ud800", "\t", "%", "%zz"]),
-    st.sampled_from(["a%2Fb", "a%2fb", "a%252Fb", "a%5Cb", "a\\b", "a;b", "a%3Bb", "a#b", "a%3Fb", "a%20b"]),
-    st.sampled_from(["%61", "%00", "a%0Ab", "%7F", "%C2%85", "%C3%A9", "%FF", "%C0%AF", "%ED%A0%80"]),
-    st.text(max_size=4),
-)
+TRICKY = [
+    *[
+        "",
+        ".",
+        "..",
+        "...",
+        "%2e",
+        "%2E%2e",
+        ".%2E",
+        "**",
+        "{x}",
+        "a,b",
+        "é",
+        "\ud800",
+        "\t",
+        "%",
+        "%zz",
+        "%1",
+    ],
+    *["a%2Fb", "a%2fb", "a%252Fb", "a%5Cb", "a\\b", "a;b", "a%3Bb", "a#b", "a%3Fb", "a%23b", "a%20b", "a%25"],
+    *["%61", "%00", "a%0Ab", "%7F", "%C2%85", "%C3%A9", "%FF", "%C0%AF", "%ED%A0%80", "%F4%90%80%80", "%C3"],
+]
+raw_segments = words | st.sampled_from(TRICKY) | st.text(max_size=4)
 paths = st.builds(
     lambda lead, parts, tail: lead + "/".join(parts) + tail,
     st.sampled_from(["/", "/", "/", "", "//", "http://a/"]),
@@ -128,6 +145,15 @@ paths = st.builds(
 @example("/" + "a" * 8192)
 def test_paths_are_split_as_the_plain_reference_splits_them(path: str) -> None:
     assert split_path(path) == plain_split(path)
+
+
+def test_every_trick_and_every_character_is_split_as_the_plain_reference_splits_it() -> None:
+    characters = [chr(number) for number in range(0x120)]
+    for segment in [*TRICKY, *characters, *(quote(c, safe="") for c in characters)]:
+        for path in (f"/{segment}", f"/v1/{segment}/b", f"/v1/a{segment}", segment):
+            assert split_path(path) == plain_split(path), path
+    refused = [segment for segment in TRICKY if split_path(f"/v1/{segment}") is None]
+    assert set(TRICKY) - set(refused) == {"...", "**", "{x}", "a,b", "a%20b", "%61", "%C3%A9"}
 
 
 methods = st.sampled_from(["GET", "POST", "HEAD", "DELETE", "get", "", "GET "]) | st.text(max_size=4)
