@@ -15,7 +15,8 @@ from psycopg import Binary
 from psycopg.types.json import Jsonb
 
 from keys import merchants, search, vault
-from keys.demo import bulk, names, people, story, tables
+from keys.demo import bulk, names, people, story, tables, traffic
+from keys.demo.biographies import KeyLife, save_keys
 from keys.demo.progress import ProgressReport
 from keys.demo.rhythms import Allotment, Rhythm, Span, curve
 from keys.history import Actor
@@ -49,6 +50,31 @@ def test_it_adds_to_what_is_there() -> None:
     assert ApiKey.objects.count() == 140
     assert RequestLog.objects.count() == 3700
     assert_rollups_equal_rows()
+
+
+@pytest.mark.django_db
+def test_hours_of_many_batches_are_counted_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(traffic, "BATCH", 20)
+    load()
+    assert_rollups_equal_rows()
+
+
+@pytest.mark.django_db
+def test_accounts_that_break_off_leave_whole_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    batches = []
+
+    def save_keys_once(lives: list[KeyLife]) -> None:
+        batches.append(len(lives))
+        if len(batches) == 2:
+            raise KeyboardInterrupt
+        save_keys(lives)
+
+    monkeypatch.setattr(bulk, "BATCH", 20)
+    monkeypatch.setattr(bulk, "save_keys", save_keys_once)
+    with pytest.raises(KeyboardInterrupt):
+        load()
+    assert Merchant.objects.count() == 20
+    assert ApiKey.objects.count() == batches[0]
 
 
 @pytest.mark.django_db
