@@ -18,7 +18,7 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 
 if TYPE_CHECKING:
-    from django.core.handlers.wsgi import WSGIHandler
+    from wsgiref.types import WSGIApplication
 
 HOST = "127.0.0.1"
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -44,7 +44,7 @@ def serve(*, port: int, blocking_threads: int) -> None:
     server.serve()
 
 
-def application() -> "WSGIHandler":
+def application() -> "WSGIApplication":
     """What a worker process loads before it listens."""
     before_granian = signal.getsignal(signal.SIGTERM)
 
