@@ -8,16 +8,20 @@ from keys.history import Actor
 from keys.models import User
 
 
-def actor_of(request: HttpRequest, user: User) -> Actor:
+def address_of(request: HttpRequest) -> str | None:
     address = client_address(
         remote=request.META.get("REMOTE_ADDR", ""),
         forwarded_for=request.headers.get("X-Forwarded-For", ""),
         trusted_proxies=settings.TRUSTED_PROXY_COUNT,
     )
+    return str(address) if address else None
+
+
+def actor_of(request: HttpRequest, user: User) -> Actor:
     return Actor(
         name=user.display_name,
         user=user,
-        address=str(address) if address else None,
+        address=address_of(request),
         user_agent=request.headers.get("User-Agent", ""),
         request_id=request.META.get("REQUEST_ID", ""),
     )
