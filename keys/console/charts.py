@@ -11,6 +11,7 @@ from keys.usage import HOUR, Bar, Usage
 
 # A failure must be seen: one failed request in a million is still this high.
 LEAST_HEIGHT = 2.0
+LEAST_WIDTH = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +52,16 @@ def draw(usage: Usage, *, width: int, height: int, gap: float) -> Chart:
 
     columns = []
     for bar in usage.bars:
-        x = place(bar.start)
+        # A part of an hour may be shorter than the gap; it is seen all the same, and stays inside the box.
+        bar_width = max(place(bar.end) - place(bar.start) - gap, LEAST_WIDTH)
+        x = min(place(bar.start), width - bar_width)
         failed = _length(bar.failed, highest, height)
         total = max(_length(bar.total, highest, height), failed)
         columns.append(
             Column(
                 bar=bar,
                 x=round(x, 2),
-                width=round(max(place(bar.end) - x - gap, 0.5), 2),
+                width=round(bar_width, 2),
                 succeeded_y=round(height - total, 2),
                 succeeded_height=round(total - failed, 2),
                 failed_y=round(height - failed, 2),
