@@ -18,7 +18,7 @@ HEADER_LENGTH_MAX = 512
 NO_MERCHANT = UUID(int=0)
 
 
-class MalformedCredential(ValueError):  # noqa: N818 - the word of the closed list of outcomes
+class MalformedCredential(ValueError):
     """The headers hold no API key that could exist. The message never repeats them."""
 
 

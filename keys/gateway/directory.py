@@ -10,7 +10,7 @@ from keys.permissions import Grants
 from keys.verification import Facts
 
 
-class DirectoryUnavailable(Exception):  # noqa: N818 - the product's word
+class DirectoryUnavailable(Exception):
     """The database did not answer, so nothing is known of any key."""
 
 

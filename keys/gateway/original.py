@@ -18,11 +18,11 @@ HEADERS = (
 )
 
 
-class OriginalMissing(ValueError):  # noqa: N818 - the product's word
+class OriginalMissing(ValueError):
     """No place tells the method and the path, or one tells only half."""
 
 
-class OriginalContradictory(ValueError):  # noqa: N818 - the product's word
+class OriginalContradictory(ValueError):
     """Two places tell different things, or one tells two."""
 
 
