@@ -1,9 +1,10 @@
-"""What every request passes first: it gets an id, and the gateway's leave the browsers' path."""
+"""What every request passes: it gets an id, the gateway's leave the browsers' path, and no page is kept."""
 
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import resolve
+from django.utils.cache import add_never_cache_headers
 
 from keys.identifiers import REQUEST, encode, new_id
 
@@ -36,4 +37,19 @@ class GatewayFirstMiddleware:
             return self.get_response(request)
         request.resolver_match = match = resolve(request.path_info)
         response: HttpResponse = match.func(request, *match.args, **match.kwargs)
+        return response
+
+
+class NoStoreMiddleware:
+    """Have no page kept, by a browser or on the way to it.
+
+    Anything less than `no-store`, and a browser shows a page again on Back, after signing out too.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        add_never_cache_headers(response)
         return response

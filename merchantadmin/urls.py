@@ -1,5 +1,6 @@
 """Where everything is: the gateway under /v1/, the Django admin, sign-in, and the console at the root."""
 
+from allauth.account import views as account
 from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path, register_converter
@@ -14,10 +15,22 @@ register_converter(RequestIdConverter, "request_id")
 admin.autodiscover()
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign, no-untyped-call]
 
+# Those of allauth's addresses that this console has a use for. E-mail addresses and reset links are not among
+# them: until mail is set up, a reset link would be written to the server's log.
+accounts = [
+    path("login/", account.login, name="account_login"),
+    path("logout/", account.logout, name="account_logout"),
+    path("inactive/", account.account_inactive, name="account_inactive"),
+    path("signup/", account.signup, name="account_signup"),
+    path("reauthenticate/", account.reauthenticate, name="account_reauthenticate"),
+    path("password/change/", account.password_change, name="account_change_password"),
+    path("password/set/", account.password_set, name="account_set_password"),
+]
+
 urlpatterns = [
     path("v1/", include("keys.gateway.urls")),
     path("admin/", admin.site.urls),
-    path("accounts/", include("allauth.account.urls")),
+    path("accounts/", include(accounts)),
     path("", include("keys.console.urls")),
 ]
 

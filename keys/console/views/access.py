@@ -5,9 +5,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.cache import add_never_cache_headers
 from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
@@ -32,12 +31,6 @@ class ConsoleMixin(LoginRequiredMixin):
         if not isinstance(user, User):  # pragma: no cover - dispatch has turned everybody else away
             raise TypeError("nobody is signed in")
         return user
-
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        response = super().dispatch(request, *args, **kwargs)
-        # Anything less, and browsers show a page again on Back, after signing out too.
-        add_never_cache_headers(response)
-        return response
 
     def http_method_not_allowed(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         response = errors.method_not_allowed(request)
