@@ -16,6 +16,14 @@ _JOINERS = re.compile("[\u200c\u200d\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 _REGION_FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{1,6}\U000e007f")
 # Letters and symbols by category, yet nothing is seen of them.
 _BLANKS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u2800\u3164\uffa0\ufffc")
+# Never assigned, by the Unicode standard: the last of them ends every range of words.
+_NONCHARACTERS = frozenset(
+    [
+        *map(chr, range(0xFDD0, 0xFDF0)),
+        *(chr(plane | end) for plane in range(0, 0x110000, 0x10000) for end in (0xFFFE, 0xFFFF)),
+    ]
+)
+_UNSEEN = _BLANKS | _NONCHARACTERS
 # Controls, surrogates, private use, line and paragraph ends, and all that changes how the text around it is
 # shown: a name with such characters can pose as another.
 _FORBIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
@@ -76,6 +84,8 @@ def _fold_character(character: str) -> str:
     category = unicodedata.category(character)
     if _JOINERS.match(character) or _is_accent(character):
         return ""
+    if character in _NONCHARACTERS:
+        return " "
     if category[0] in "LNSM" or category == "Cn" or "\U000e0020" <= character <= "\U000e007f":
         return _PLAIN_LETTERS.get(character, character)
     return " "
@@ -90,7 +100,7 @@ def _is_accent(character: str) -> bool:
 def _is_seen(character: str) -> bool:
     """Whether it leaves a mark on the page, as letters newer than this Python's Unicode are taken to do."""
     category = unicodedata.category(character)
-    return (category[0] in "LNSP" or category == "Cn") and character not in _BLANKS
+    return (category[0] in "LNSP" or category == "Cn") and character not in _UNSEEN
 
 
 def _check(text: str, *, field: str, label: str, maximum: int) -> None:
@@ -99,7 +109,7 @@ def _check(text: str, *, field: str, label: str, maximum: int) -> None:
             field, f"{label} is {len(text):,} characters long; {maximum} is the most.", "Shorten it."
         )
     for character in _REGION_FLAG.sub("", _JOINERS.sub("", text)):
-        if character in _BLANKS or (character != "\n" and unicodedata.category(character) in _FORBIDDEN):
+        if character in _UNSEEN or (character != "\n" and unicodedata.category(character) in _FORBIDDEN):
             raise InvalidField(
                 field,
                 f"{label} contains an invisible character (U+{ord(character):04X}).",

@@ -1,8 +1,6 @@
 """Recording requests: rows, rollups and last use say the same, and all of a batch is recorded or none."""
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID
 
@@ -18,6 +16,7 @@ from keys.models import ApiKey, RequestLog, UsageHour, UsageMinute
 from keys.models.requestlog import METHOD_MAX, PATH_MAX
 from keys.naming import printable
 from keys.outcomes import FailureCause, Outcome
+from tests.database import undone
 from tests.factories import ApiKeyFactory, RecordFactory, use
 
 pytestmark = pytest.mark.django_db
@@ -26,14 +25,6 @@ NOON = datetime(2026, 3, 29, 12, tzinfo=UTC)
 KEYS = [UUID(int=number) for number in (1, 2, 3)]
 MERCHANTS = [UUID(int=number) for number in (101, 101, 102)]
 RECORDED = [outcome for outcome in Outcome if outcome not in {Outcome.MALFORMED, Outcome.NOT_FOUND}]
-
-
-@contextmanager
-def undone() -> Iterator[None]:
-    """What happens inside is undone: each example of a property starts with an empty database."""
-    with transaction.atomic():
-        yield
-        transaction.set_rollback(True)
 
 
 @st.composite

@@ -69,6 +69,8 @@ INVISIBLE = {
     "blank braille": "\u2800",
     "object replacement": "\ufffc",
     "grapheme joiner": "\u034f",
+    "noncharacter": "\U0010ffff",
+    "another noncharacter": "\ufdd0",
     "letters of a flag without the flag": "\U000e0061",
 }
 

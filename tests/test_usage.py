@@ -17,8 +17,8 @@ from keys.gateway.ingest import Record, ingest
 from keys.models import RequestLog
 from keys.outcomes import FailureCause, Outcome
 from keys.usage import HOUR, MINUTE, Window
+from tests.database import undone
 from tests.factories import RecordFactory
-from tests.test_ingest import undone
 
 pytestmark = pytest.mark.django_db
 
