@@ -1,0 +1,183 @@
+"""What the processes of tests/test_races.py do. Each waits with `together()` until all are ready, then goes."""
+
+import os
+import signal
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from random import Random
+from uuid import UUID
+
+from django.utils import timezone
+
+from keys import history, lifecycle, merchants
+from keys.errors import DomainError, StaleEdit
+from keys.gateway import ingest as ingesting
+from keys.gateway.ingest import Record
+from keys.history import Actor
+from keys.models import ApiKey, Merchant
+
+Together = Callable[[], int]
+PRESETS = {"mode": "live", "permissions": {"payments": "write"}}
+
+
+def racer(number: int) -> Actor:
+    return Actor.command(f"racer {number}")
+
+
+def attempt(step: Callable[[], object]) -> dict:
+    """What became of one step: done, or refused by the domain; anything else ends the race."""
+    try:
+        done = step()
+    except DomainError as error:
+        changes = error.changes if isinstance(error, StaleEdit) else None
+        return {"refused": type(error).__name__, "said": str(error), "changes": changes}
+    key = done[0] if isinstance(done, tuple) else done
+    return {"done": key.pk.hex if hasattr(key, "pk") else True}
+
+
+def hammer(*, number: int, together: Together, key: str, steps: int, seed: int) -> dict:
+    """Random steps on one key, on the strength of what was read some steps before. Late in the race also revoke."""
+    random, actor = Random(seed + number), racer(number)
+    choices = {
+        "disable": lambda: lifecycle.disable(key=held, actor=actor),
+        "enable": lambda: lifecycle.enable(key=held, actor=actor),
+        "copy": lambda: lifecycle.copy(key=held, actor=actor),
+        "duplicate": lambda: lifecycle.duplicate(key=held, actor=actor),
+        "update": lambda: lifecycle.update(
+            key=held,
+            name=f"Name {random.randrange(10**9)}",
+            description=f"By {number}",
+            revision=held.revision,
+            actor=actor,
+        ),
+        "revoke": lambda: lifecycle.revoke(key=held, actor=actor),
+    }
+    done: Counter[str] = Counter()
+    together()
+    for step in range(steps):
+        if step % 3 == 0:
+            held = ApiKey.objects.get(pk=key)
+        weights = [6, 6, 2, 1, 4, 1 if step > steps * 3 // 4 else 0]
+        (name,) = random.choices(list(choices), weights)
+        done[name] += "done" in attempt(choices[name])
+    return done
+
+
+def same_step(*, number: int, together: Together, step: str, keys: list[str]) -> list[dict]:
+    """The same step on the same keys, all at once, by people who opened the page before."""
+    held = [ApiKey.objects.get(pk=key) for key in keys]
+    outcomes = []
+    for key in held:
+        together()
+        outcomes.append(attempt(lambda key=key: getattr(lifecycle, step)(key=key, actor=racer(number))))
+    return outcomes
+
+
+def enable_or_revoke(*, number: int, together: Together, keys: list[str]) -> list[dict]:
+    """Every second process enables what the others revoke."""
+    return same_step(number=number, together=together, step="revoke" if number % 2 else "enable", keys=keys)
+
+
+def same_update(*, number: int, together: Together, keys: list[str]) -> list[dict]:
+    held = [ApiKey.objects.get(pk=key) for key in keys]
+    outcomes = []
+    for key in held:
+        values = {"name": f"{key.name} by {number}", "description": "", "revision": key.revision}
+        together()
+        outcomes.append(attempt(lambda: lifecycle.update(key=key, actor=racer(number), **values)))  # noqa: B023
+    return outcomes
+
+
+def same_merchant_update(*, number: int, together: Together, merchants_: list[str]) -> list[dict]:
+    held = [Merchant.objects.get(pk=merchant) for merchant in merchants_]
+    outcomes = []
+    for merchant in held:
+        values = {"name": f"Account by {number}", "website": "", "revision": merchant.revision}
+        together()
+        outcomes.append(attempt(lambda: merchants.update(merchant=merchant, actor=racer(number), **values)))  # noqa: B023
+    return outcomes
+
+
+def same_submission(*, number: int, together: Together, merchant: str, ids: list[str]) -> list[dict]:
+    """One form sent by all at once, again and again; each with a name of its own."""
+    account = Merchant.objects.get(pk=merchant)
+    outcomes = []
+    for key_id in ids:
+        values = {"name": f"{key_id} {number}", "key_id": UUID(key_id), **PRESETS}
+        together()
+        outcomes.append(attempt(lambda: lifecycle.create(merchant=account, actor=racer(number), **values)))  # noqa: B023
+    return outcomes
+
+
+def same_name(*, number: int, together: Together, merchant: str, names: list[str]) -> list[dict]:
+    account = Merchant.objects.get(pk=merchant)
+    outcomes = []
+    for name in names:
+        together()
+        outcomes.append(
+            attempt(lambda: lifecycle.create(merchant=account, name=name, actor=racer(number), **PRESETS))  # noqa: B023
+        )
+    return outcomes
+
+
+def ingest(
+    *, number: int, together: Together, keys: list[str], merchant: str, batches: int, start: str
+) -> int:
+    """Batches that all touch the same keys and the same minutes, in every order."""
+    random, first = Random(number), datetime.fromisoformat(start)
+    together()
+    for batch in range(batches):
+        random.shuffle(keys)
+        ingesting.ingest(
+            [
+                Record(
+                    key_id=UUID(key),
+                    merchant_id=UUID(merchant),
+                    at=first + timedelta(seconds=random.randrange(120), microseconds=number * 1000 + batch),
+                    method="GET",
+                    path="/v1/payments",
+                    status=random.choice([200, 500]),
+                    outcome="VALID",
+                    duration_us=1,
+                )
+                for key in keys
+            ]
+        )
+    return batches * len(keys)
+
+
+def killed_in_the_middle(*, number: int, together: Together, key: str, merchant: str, step: str) -> object:
+    """A step that dies (SIGKILL) after its change and before its history, or before the last use is written."""
+
+    def die(*args, **given):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    held, actor = ApiKey.objects.select_related("merchant").get(pk=key), racer(number)
+    history.HistoryEntry.save = die
+    ingesting._touch = die
+    record = Record(
+        key_id=held.pk,
+        merchant_id=held.merchant_id,
+        at=timezone.now(),
+        method="GET",
+        path="/",
+        status=200,
+        outcome="VALID",
+        duration_us=1,
+    )
+    steps = {
+        "create": lambda: lifecycle.create(merchant=held.merchant, name="New", actor=actor, **PRESETS),
+        "duplicate": lambda: lifecycle.duplicate(key=held, actor=actor),
+        "update": lambda: lifecycle.update(
+            key=held, name="New", description="", revision=held.revision, actor=actor
+        ),
+        "enable": lambda: lifecycle.enable(key=held, actor=actor),
+        "revoke": lambda: lifecycle.revoke(key=held, actor=actor),
+        "copy": lambda: lifecycle.copy(key=held, actor=actor),
+        "merchant": lambda: merchants.create(name="New", actor=actor),
+        "disable the account": lambda: merchants.disable(merchant=held.merchant, actor=actor),
+        "ingest": lambda: ingesting.ingest([record]),
+    }
+    together()
+    return steps[step]()
