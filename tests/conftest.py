@@ -13,7 +13,7 @@ from keys.models import ApiKey, Merchant, User
 from tests.factories import ActorFactory, ApiKeyFactory, MerchantFactory, UserFactory
 
 # Two cores shared with a database say nothing about how long one example may take.
-hypothesis_settings.register_profile("merchantadmin", deadline=None)
+hypothesis_settings.register_profile("merchantadmin", deadline=None, max_examples=60)
 hypothesis_settings.load_profile("merchantadmin")
 
 

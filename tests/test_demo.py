@@ -264,8 +264,8 @@ def test_the_same_seed_tells_the_same_story_with_other_secrets() -> None:
 
 
 def test_the_story_can_be_told_at_any_hour_and_with_any_seed() -> None:
-    for seed in range(24):
-        now = NOW + seed * timedelta(minutes=67)
+    for seed in range(8):
+        now = NOW + seed * timedelta(minutes=201)
         stage = Stage(Span.of_hours(story.HOURS, until=now), [Actor.command("test")], Random(seed))
         for account in [story._account(part, stage) for part in story.PARTS]:
             lives = [account.life, *(told.life for told in story.tell(account, stage))]

@@ -100,7 +100,7 @@ def test_every_answer_is_documented_and_none_is_given_away(
         said = {"HTTP_X_ORIGINAL_METHOD": "GET", "HTTP_X_ORIGINAL_URI": "/v1/payments"}
         return {"sent": ({holder}, sent), "said": said, "other": {}, "method": "GET", "suffix": plain}
 
-    @settings(max_examples=200)
+    @settings(max_examples=100)
     @example(**plainly("usable"))
     @example(**plainly("networked"))
     @given(

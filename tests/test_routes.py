@@ -159,7 +159,7 @@ def test_every_trick_and_every_character_is_split_as_the_plain_reference_splits_
 methods = st.sampled_from(["GET", "POST", "HEAD", "DELETE", "get", "", "GET "]) | st.text(max_size=4)
 
 
-@settings(max_examples=400)
+@settings(max_examples=120)
 @given(catalogues(), methods, paths | st.lists(words, max_size=6).map(lambda parts: "/" + "/".join(parts)))
 def test_routes_are_matched_as_the_plain_reference_matches_them(
     made: Catalogue, method: str, path: str
@@ -169,7 +169,7 @@ def test_routes_are_matched_as_the_plain_reference_matches_them(
     assert made.need(method, path) == (expected[0] if expected else None)
 
 
-@settings(max_examples=400)
+@settings(max_examples=120)
 @given(catalogues(), st.sampled_from(["GET", "POST", "HEAD"]), st.lists(words, min_size=1, max_size=6))
 def test_a_decoded_path_is_granted_only_if_every_reading_of_it_needs_the_same(
     made: Catalogue, method: str, segments: list[str]
