@@ -1,0 +1,266 @@
+"""Every address: who gets in, which methods it takes, and what it makes of ids that are not its own.
+
+The addresses come from the resolver itself. One that is not told about in the tables below fails the test.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from keys.identifiers import API_KEY, HISTORY, MERCHANT, REQUEST, encode, new_id
+from keys.models import ApiKey, HistoryEntry, RequestLog
+from tests.console.page import page_of
+from tests.factories import use
+
+pytestmark = pytest.mark.django_db
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "TRACE")
+PAGE = {"GET"}
+FORM = {"GET", "POST"}
+ACTION = {"POST"}
+
+# Route, as the resolver writes it: which methods it takes.
+CONSOLE = {
+    "": FORM | {"PUT", "PATCH", "DELETE"},  # it only sends elsewhere
+    "merchants/": PAGE,
+    "merchants/new/": FORM,
+    "merchants/<merchant_id:pk>/": FORM,
+    "merchants/<merchant_id:pk>/disable/": ACTION,
+    "merchants/<merchant_id:pk>/enable/": ACTION,
+    "merchants/<merchant_id:pk>/developers/": PAGE,
+    "merchants/<merchant_id:pk>/developers/new/": FORM,
+    "merchants/<merchant_id:pk>/requests/": PAGE,
+    "keys/<key_id:pk>/": FORM,
+    "keys/<key_id:pk>/duplicate/": FORM,
+    "keys/<key_id:pk>/disable/": ACTION,
+    "keys/<key_id:pk>/enable/": ACTION,
+    "keys/<key_id:pk>/revoke/": FORM,
+    "keys/<key_id:pk>/copy/": ACTION,
+    "requests/<request_id:pk>/": PAGE,
+    "profile/": FORM,
+    "components/": PAGE,
+}
+# Open to everybody; anonymous people are answered with this status.
+SIGN_IN = {
+    "accounts/login/": 200,
+    "accounts/inactive/": 200,
+    "accounts/signup/": 200,
+    "accounts/logout/": 302,
+    "accounts/reauthenticate/": 302,
+    "accounts/password/change/": 302,
+    "accounts/password/set/": 302,
+}
+GATEWAY = {
+    "v1/whoami": 401,
+    r"v1/^authorize(?P<suffix>(?s:/.*)?)\Z": 400,
+    "v1/": 404,
+}
+# What the admin's routes are tried with.
+ADMIN_EXAMPLES = {
+    "<id>": "1",
+    "<path:object_id>": "1",
+    "<path:content_type_id>": "1",
+    r"^(?P<app_label>auth|keys|account)/$": "keys/",
+    r"(?P<url>.*)$": "nothing/at/all/",
+}
+
+
+def routes(resolver: URLResolver, prefix: str = "") -> Iterator[str]:
+    for pattern in resolver.url_patterns:
+        route = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLPattern):
+            yield route
+        else:
+            yield from routes(pattern, route)
+
+
+ROUTES = list(routes(get_resolver()))
+ADMIN = [route for route in ROUTES if route.startswith("admin/")]
+
+
+def test_every_address_is_told_about_here() -> None:
+    assert len(ROUTES) == len(set(ROUTES))
+    assert set(ROUTES) - set(ADMIN) == CONSOLE.keys() | SIGN_IN.keys() | GATEWAY.keys()
+    assert len(ADMIN) > 20
+
+
+@pytest.fixture
+def subjects(api_key: ApiKey) -> dict[str, str]:
+    """What the placeholders of the console's routes stand for."""
+    [record] = use(api_key, succeeded=1)
+    return {
+        "<merchant_id:pk>": api_key.merchant.public_id,
+        "<key_id:pk>": api_key.public_id,
+        "<request_id:pk>": encode(REQUEST, record.id),
+    }
+
+
+def address(route: str, subjects: dict[str, str]) -> str:
+    for placeholder, public_id in subjects.items():
+        route = route.replace(placeholder, public_id)
+    return f"/{route}"
+
+
+def rows() -> tuple[int, ...]:
+    return (ApiKey.objects.count(), HistoryEntry.objects.count(), RequestLog.objects.count())
+
+
+@pytest.mark.parametrize("route", CONSOLE)
+def test_the_console_sends_a_stranger_to_sign_in_and_does_nothing(
+    client: Client, subjects: dict[str, str], route: str
+) -> None:
+    here, before = address(route, subjects), rows()
+    if route == "":
+        assert client.get(here)["Location"] == "/merchants/"
+        return
+    page = here if CONSOLE[route] != ACTION else f"{here.rstrip('/').rpartition('/')[0]}/"
+
+    for method in METHODS:
+        response = client.generic(method, f"{here}?a=b")
+        assert response.status_code == 302, method
+        query = "%3Fa%3Db" if CONSOLE[route] != ACTION else ""
+        assert response["Location"] == f"/accounts/login/?next={page}{query}", method
+    assert rows() == before
+
+
+@pytest.mark.parametrize("route", CONSOLE)
+def test_the_console_refuses_every_other_method_with_a_page(
+    console: Client, subjects: dict[str, str], route: str
+) -> None:
+    if route == "":
+        return
+    here, before = address(route, subjects), rows()
+    for method in set(METHODS) - CONSOLE[route]:
+        response = console.generic(method, here)
+        assert page_of(response, 405).one("h1").text == "This address cannot be opened by itself", method
+        assert set(response["Allow"].split(", ")) - {"HEAD", "OPTIONS"} == CONSOLE[route], method
+    assert rows() == before
+
+
+@pytest.mark.parametrize("route", CONSOLE)
+def test_the_console_answers_a_person_who_is_signed_in(
+    console: Client, subjects: dict[str, str], route: str
+) -> None:
+    here = address(route, subjects)
+    if "GET" in CONSOLE[route]:
+        assert console.get(here).status_code == (302 if route == "" else 200)
+        assert console.head(here).status_code == (302 if route == "" else 200)
+
+
+WITH_AN_ID = [route for route in CONSOLE if "<" in route]
+OWN_PREFIX = {"merchants": MERCHANT, "keys": API_KEY, "requests": REQUEST}
+
+
+def wrong_ids(prefix: str, right: str) -> dict[str, str]:
+    suffix = right.partition("_")[2]
+    return {
+        "unknown": encode(prefix, new_id()),
+        "upper case": right.upper(),
+        "capitals after the prefix": f"{prefix}_{suffix.upper()}",
+        "too long": f"{right}0",
+        "too short": right[:-1],
+        "overflowing": f"{prefix}_8{suffix[1:]}",
+        "letters that are not in the alphabet": f"{prefix}_{'ilou' + suffix[4:]}",
+        "without its prefix": suffix,
+        "a bare UUID": str(new_id()),
+        "a number": "1",
+        "trailing space": f"{right}%20",
+        "a line break": f"{right}%0A",
+        "a NUL": f"{right}%00",
+        "not UTF-8": f"{right}%FF",
+        "fullwidth digits": f"{right[:-1]}%EF%BC%91",
+        "a climb": f"{right}/../{right}",
+        "huge": f"{prefix}_{'0' * 10_000}",
+        **{
+            f"a {other} id": f"{other}_{suffix}"
+            for other in (MERCHANT, API_KEY, REQUEST, HISTORY, "sk")
+            if other != prefix
+        },
+    }
+
+
+@pytest.mark.parametrize("route", WITH_AN_ID)
+def test_an_id_that_is_not_of_this_address_is_not_found(
+    console: Client, subjects: dict[str, str], route: str
+) -> None:
+    kind, placeholder, *_ = route.split("/")
+    prefix = OWN_PREFIX[kind]
+    before = rows()
+    for label, wrong in wrong_ids(prefix, subjects[placeholder]).items():
+        here = address(route, subjects | {placeholder: wrong})
+        for method in CONSOLE[route]:
+            response = console.generic(method, here)
+            assert response.status_code == 404, (label, method)
+    assert page_of(response, 404).one("h1").text == "There is nothing at this address"
+    assert rows() == before
+
+
+@pytest.mark.parametrize("route", SIGN_IN)
+def test_the_sign_in_pages_answer_a_stranger(client: Client, route: str) -> None:
+    response = client.get(f"/{route}")
+
+    assert response.status_code == SIGN_IN[route]
+    if response.status_code == 302:
+        assert response["Location"].startswith("/accounts/login/")
+
+
+@pytest.mark.parametrize("address", [
+    "/accounts/email/", "/accounts/password/reset/", "/accounts/confirm-email/", "/accounts/"
+])  # fmt: skip
+def test_what_the_console_does_not_use_of_its_sign_in_is_not_there(client: Client, address: str) -> None:
+    assert client.get(address).status_code == 404
+
+
+@pytest.mark.parametrize("route", GATEWAY)
+def test_the_gateway_never_answers_with_a_page(console: Client, route: str) -> None:
+    response = console.get("/" + route.partition("^")[0] + ("authorize" if "^" in route else ""))
+
+    assert response.status_code == GATEWAY[route]
+    assert response["Content-Type"] == "application/problem+json"
+
+
+def admin_address(route: str) -> str:
+    for placeholder, example in ADMIN_EXAMPLES.items():
+        route = route.replace(placeholder, example)
+    assert not set("<>()^$") & set(route), route
+    return f"/{route}"
+
+
+def test_the_django_admin_sends_a_stranger_to_the_one_sign_in(client: Client) -> None:
+    for route in ADMIN:
+        here = admin_address(route)
+        for method in ("get", "post"):
+            response = getattr(client, method)(here)
+            if here == "/admin/login/":
+                assert response["Location"] == "/accounts/login/?next=%2Fadmin%2Flogin%2F", here
+            elif here == "/admin/logout/":
+                assert response["Location"] == "/admin/", method
+            else:
+                assert response.status_code == 302, (method, here)
+                assert response["Location"].startswith("/admin/login/?next="), (method, here)
+
+
+def test_the_django_admin_is_closed_to_people_who_are_not_staff(client: Client, operator: object) -> None:
+    operator.is_staff = operator.is_superuser = False
+    operator.save()
+    client.force_login(operator)
+    for route in ADMIN:
+        here = admin_address(route)
+        response = client.get(here)
+        if here == "/admin/login/":
+            assert response.status_code == 403
+        elif here == "/admin/logout/":
+            assert response["Location"] == "/admin/"
+        else:
+            assert response["Location"].startswith("/admin/login/?next="), here
+            assert client.get(response["Location"]).status_code == 403, here
+
+
+def test_the_components_page_is_for_staff(client: Client, operator: object) -> None:
+    operator.is_staff = False
+    operator.save()
+    client.force_login(operator)
+
+    assert page_of(client.get("/components/"), 403).one("h1").text == "You may not do that"
