@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import django_filters as filters
 from django import forms
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Left
 from django.utils import timezone
 
 from keys import search
@@ -236,7 +237,8 @@ class RequestFilter(GridFilter):
         return queryset.filter(status__gte=400) if value == "failed" else queryset.filter(status__lt=400)
 
     def with_path(self, queryset: QuerySet[RequestLog], name: str, value: str) -> QuerySet[RequestLog]:
-        return queryset.filter(path__startswith=value)
+        # SQLite's LIKE takes /V1 for /v1, which an API does not.
+        return queryset.alias(beginning=Left("path", len(value))).filter(beginning=value)
 
     def from_time(self, queryset: QuerySet[RequestLog], name: str, value: datetime) -> QuerySet[RequestLog]:
         return queryset.filter(id__gte=_id_at(value))
