@@ -142,7 +142,7 @@ def test_a_worker_does_not_outlive_a_server_that_was_killed(prepared):
     process = prepared.start()
     prepared.wait_for_answer(process)
     process.kill()
-    process.communicate()
+    process.wait()
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         try:
