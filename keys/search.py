@@ -45,7 +45,7 @@ def find(text: str) -> list[UUID]:
     """
     text = text.strip()[:TEXT_MAX]
     try:
-        return [decode(MERCHANT, text)]
+        return list(Merchant.objects.filter(pk=decode(MERCHANT, text)).values_list("pk", flat=True))
     except InvalidIdentifier:
         pass
     words = list(dict.fromkeys(word[:TERM_MAX] for word in fold(text).split()))[:WORDS]

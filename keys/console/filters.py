@@ -111,8 +111,7 @@ class MerchantFilter(GridFilter):
     def find(self, queryset: QuerySet[Merchant], name: str, value: str) -> QuerySet[Merchant]:
         found = search.find(value)
         self.truncated = len(found) > search.FOUND
-        # A single id may have been typed, and need not exist.
-        self.found = min(len(found), search.FOUND) if len(found) > 1 else None
+        self.found = min(len(found), search.FOUND)
         self.few = True
         return queryset.filter(pk__in=found[: search.FOUND])
 
