@@ -1,0 +1,177 @@
+"""How many queries a page takes: a fixed number, whatever the number of its rows.
+
+One for the session and one for the person stand in each count. The numbers are exact: a page that takes one
+more, or one less, says so here.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from keys import lifecycle, merchants
+from keys.gateway.ingest import ingest
+from keys.history import Actor
+from keys.models import ApiKey, Merchant
+from tests.console.page import page_of, rows_of
+from tests.factories import ApiKeyFactory, MerchantFactory, RecordFactory
+
+pytestmark = pytest.mark.django_db
+
+SESSION_AND_PERSON = 2
+MANY = 30
+
+
+def queries(console: Client, address: str, **headers: str) -> tuple[int, list[str]]:
+    """The queries of one page, and what they were."""
+    with CaptureQueriesContext(connection) as captured:
+        response = console.get(address, headers=headers)
+    assert response.status_code == 200, response.status_code
+    return len(captured), [query["sql"][:160] for query in captured]
+
+
+@pytest.fixture
+def grow(api_key: ApiKey, actor: Actor) -> Callable[[], None]:
+    """Starts with one row of everything, with traffic; `grow()` makes it thirty."""
+    merchant = api_key.merchant
+    record(merchant, [api_key])
+
+    def grow() -> None:
+        keys = [
+            ApiKeyFactory(merchant=merchant, actor=actor, duplicated_from=api_key, description="x")
+            for _ in range(MANY - 1)
+        ]
+        record(merchant, keys)
+        for number in range(MANY - 1):
+            MerchantFactory(actor=actor, disabled=number % 2 == 0)
+        revision = api_key.revision
+        for number in range(MANY):
+            lifecycle.update(
+                key=api_key,
+                name=api_key.name,
+                description=f"{number}",
+                revision=revision + number,
+                actor=actor,
+            )
+            merchants.update(
+                merchant=merchant,
+                name=merchant.name,
+                website=f"a{number}.example",
+                revision=1 + number,
+                actor=actor,
+            )
+
+    return grow
+
+
+def record(merchant: Merchant, keys: list[ApiKey]) -> None:
+    now = timezone.now()
+    ingest([
+        RecordFactory(key=key, at=now - timedelta(hours=hours), status=status)
+        for key in keys for hours, status in ((0, 200), (3, 500), (23, 404))
+    ])  # fmt: skip
+
+
+# What each page asks beyond session and person.
+LISTS = {
+    "/merchants/": 4,  # rows, usage, enabled keys, count
+    "/merchants/?status=enabled": 4,
+    "/merchants/?q=m": 4,  # words, rows, usage, enabled keys
+    "/merchants/?q=merchant+m&status=enabled": 7,  # how rare each word is, words, rows, usage, enabled keys, count
+    "{merchant}developers/": 5,  # account, rows, usage, count, keys by status
+    "{merchant}developers/?q=key&mode=live&sort=name": 5,
+    "{merchant}requests/": 4,  # account, rows with their keys, count, keys by status
+    "{merchant}requests/?result=failed&path=/v1": 4,
+    "{merchant}requests/?key={key_id}": 5,  # and the key's name for the pill
+}
+PAGES = {
+    "{merchant}": 4,  # account, keys by status, usage, events
+    "{key}": 6,  # key with account, origin and creator; usage; last hour; events, its creation, its latest change
+    "{key}revoke/": 2,  # key, usage
+    "{key}duplicate/": 2,  # key with its account, names taken
+    "{merchant}developers/new/": 1,
+    "/merchants/new/": 0,
+    "/profile/": 0,
+    "/components/": 0,
+}
+FRAGMENTS = {
+    "/merchants/": 4,
+    "{merchant}developers/": 4,  # all but the header's
+    "{merchant}requests/": 3,
+}
+
+
+def addresses(api_key: ApiKey, table: dict[str, int]) -> dict[str, int]:
+    subjects = {
+        "merchant": api_key.merchant.get_absolute_url(),
+        "key": api_key.get_absolute_url(),
+        "key_id": api_key.public_id,
+    }
+    return {address.format(**subjects): number + SESSION_AND_PERSON for address, number in table.items()}
+
+
+def test_every_page_takes_a_fixed_number_of_queries(
+    console: Client, api_key: ApiKey, grow: Callable[[], None]
+) -> None:
+    expected = addresses(api_key, LISTS | PAGES)
+    few = {address: queries(console, address) for address in expected}
+    grow()
+    many = {address: queries(console, address) for address in expected}
+
+    for address, number in expected.items():
+        assert few[address][0] == number, (address, few[address][1])
+        assert many[address][0] == number, (address, many[address][1])
+    for address in addresses(api_key, LISTS):
+        assert len(rows_of(page_of(console.get(address)))) >= 15, address
+
+
+def test_a_part_of_a_page_takes_no_more_than_its_part(
+    console: Client, api_key: ApiKey, grow: Callable[[], None]
+) -> None:
+    grow()
+    for address, number in addresses(api_key, FRAGMENTS).items():
+        counted, asked = queries(console, address, **{"HX-Request": "true"})
+        assert counted == number, (address, asked)
+
+
+def test_turning_the_page_takes_no_more_queries_than_the_first_page(
+    console: Client, api_key: ApiKey, grow: Callable[[], None]
+) -> None:
+    grow()
+    for address, number in addresses(api_key, LISTS).items():
+        onward = page_of(console.get(address)).all("a", rel="next")
+        if onward:
+            counted, asked = queries(console, address.partition("?")[0] + onward[0]["href"])
+            assert counted == number, (address, asked)
+
+
+ADMIN = {
+    # Rows, and their number.
+    "/admin/keys/merchant/": 2,
+    "/admin/keys/apikey/": 2,
+    "/admin/keys/requestlog/": 2,
+    "/admin/keys/historyentry/": 2,
+    "/admin/keys/user/": 4,  # and the groups to filter by, and all the people
+}
+
+
+def test_the_lists_of_the_django_admin_take_a_fixed_number_of_queries(
+    console: Client, grow: Callable[[], None]
+) -> None:
+    few = {address: queries(console, address) for address in ADMIN}
+    grow()
+    many = {address: queries(console, address) for address in ADMIN}
+
+    for address, number in ADMIN.items():
+        assert few[address][0] == number + SESSION_AND_PERSON, (address, few[address][1])
+        assert many[address][0] == number + SESSION_AND_PERSON, (address, many[address][1])
+
+
+def test_no_page_writes(console: Client, api_key: ApiKey, grow: Callable[[], None]) -> None:
+    for address in addresses(api_key, LISTS | PAGES):
+        _, asked = queries(console, address)
+        assert not [sql for sql in asked if not sql.lstrip("( \n").upper().startswith("SELECT")], address
