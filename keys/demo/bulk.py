@@ -58,18 +58,21 @@ def load(
     random = Random(seed)  # noqa: S311 - secrets come from keys.keyformat
     builder = _Builder(keys, span=Span.of_hours(hours, until=now), random=random)
     amounts = _keys_of_each(merchants, keys, random)
-    report.step("Merchant accounts and API keys", merchants)
-    for start in range(0, merchants, BATCH):
-        stop = min(start + BATCH, merchants)
-        with transaction.atomic():
-            builder.build([(place / merchants, amounts[place]) for place in range(start, stop)])
-        report.advance(stop - start)
-    if requests:
-        report.step("Requests", requests)
-        traffic.load(
-            builder.clients, span=builder.span, total=requests, random=random, advance=report.advance
-        )
+    with tables.room_for_indexes():
+        report.step("Merchant accounts and API keys", merchants)
+        for start in range(0, merchants, BATCH):
+            stop = min(start + BATCH, merchants)
+            with transaction.atomic():
+                builder.build([(place / merchants, amounts[place]) for place in range(start, stop)])
+            report.advance(stop - start)
+        if requests:
+            report.step("Requests", requests)
+            traffic.load(
+                builder.clients, span=builder.span, total=requests, random=random, advance=report.advance
+            )
+    report.step("Statistics of the tables", 1)
     tables.analyze()
+    report.advance(1)
     return Loaded(merchants, keys, requests)
 
 

@@ -1,6 +1,7 @@
-"""Progress of long loads: a bar on a terminal, a line now and then anywhere else."""
+"""Progress of long loads: a bar on a terminal, a line now and then anywhere else, and how fast each step was."""
 
 import sys
+import time
 from types import TracebackType
 from typing import Self, TextIO
 
@@ -16,7 +17,7 @@ class ProgressReport:
     def __init__(self, file: TextIO | None = None) -> None:
         self._console = Console(file=file or sys.stdout, highlight=False)
         self._bar: Progress | None = None
-        self._label, self._total, self._done, self._told = "", 0, 0, 0
+        self._label, self._total, self._done, self._told, self._began = "", 0, 0, 0, 0.0
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -42,6 +43,7 @@ class ProgressReport:
     def step(self, label: str, total: int) -> None:
         """Begin a step of `total` units."""
         self._label, self._total, self._done, self._told = label, total, 0, 0
+        self._began = time.monotonic()
         if self._bar:
             self._bar.add_task(label, total=total)
 
@@ -49,8 +51,10 @@ class ProgressReport:
         self._done += count
         if self._bar:
             self._bar.advance(self._bar.task_ids[-1], count)
-            return
-        tenths = LINES * self._done // self._total if self._total else LINES
-        if tenths > self._told:
+        if self._done >= self._total:
+            seconds = time.monotonic() - self._began
+            count = f"{self._done:,} in {seconds:.1f} s, {self._done / max(seconds, 0.001):,.0f} a second"
+            self._console.print(f"{self._label}: {count if self._total > 1 else f'{seconds:.1f} s'}")
+        elif not self._bar and (tenths := LINES * self._done // self._total) > self._told:
             self._told = tenths
             self._console.print(f"{self._label}: {self._done:,} of {self._total:,}")

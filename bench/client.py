@@ -1,0 +1,106 @@
+"""The real server in a process of its own, and a person who has signed in to it over one connection."""
+
+import http.client
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.cookies import SimpleCookie
+from urllib.parse import urlencode
+
+from bench.installation import ROOT, Installation
+
+HOST = "127.0.0.1"
+START_SECONDS = 120
+TIMEOUT_SECONDS = 120
+TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
+
+
+class BenchError(Exception):
+    """The measurement makes no sense: a page is not what it should be."""
+
+
+@dataclass(slots=True)
+class Visitor:
+    connection: http.client.HTTPConnection
+    cookies: SimpleCookie = field(default_factory=SimpleCookie)
+
+    def get(self, path: str) -> str:
+        return self._ask("GET", path)[1]
+
+    def time(self, path: str) -> tuple[float, int]:
+        """Seconds from the request to the last byte of the answer, and its size in bytes."""
+        began = time.perf_counter()
+        self.connection.request("GET", path, headers=self._headers())
+        response = self.connection.getresponse()
+        body = response.read()
+        seconds = time.perf_counter() - began
+        if response.status != 200:
+            raise BenchError(f"{path} answered {response.status}")
+        return seconds, len(body)
+
+    def sign_in(self, *, name: str, password: str) -> None:
+        token = TOKEN.search(self.get("/accounts/login/"))
+        if token is None:
+            raise BenchError("the sign-in page has no form")
+        form = {"csrfmiddlewaretoken": token[1], "login": name, "password": password}
+        status, _ = self._ask("POST", "/accounts/login/", urlencode(form))
+        if status != 302:
+            raise BenchError(f"signing in answered {status}")
+
+    def _ask(self, method: str, path: str, body: str | None = None) -> tuple[int, str]:
+        headers = self._headers()
+        if body is not None:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+        self.connection.request(method, path, body, headers)
+        response = self.connection.getresponse()
+        for name, value in response.getheaders():
+            if name.lower() == "set-cookie":
+                self.cookies.load(value)
+        return response.status, response.read().decode()
+
+    def _headers(self) -> dict[str, str]:
+        cookies = "; ".join(f"{name}={morsel.value}" for name, morsel in self.cookies.items())
+        return {"Cookie": cookies} if cookies else {}
+
+
+@contextmanager
+def serving(installation: Installation) -> Iterator[Visitor]:
+    """The installation's server for as long as the context lasts, and an operator who has signed in to it."""
+    port = _free_port()
+    environment = installation.environment | {"PORT": str(port)}
+    command = [sys.executable, "manage.py", "serve"]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)  # noqa: S603
+    try:
+        _wait_for(port, process)
+        visitor = Visitor(http.client.HTTPConnection(HOST, port, timeout=TIMEOUT_SECONDS))
+        visitor.sign_in(name=installation.operator, password=installation.password)
+        yield visitor
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind((HOST, 0))
+        return int(listener.getsockname()[1])
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise BenchError(f"the server ended with {process.returncode}")
+        try:
+            socket.create_connection((HOST, port), timeout=1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise BenchError("the server did not start")
