@@ -45,7 +45,7 @@ def grow(api_key: ApiKey, actor: Actor) -> Callable[[], None]:
             ApiKeyFactory(merchant=merchant, actor=actor, duplicated_from=api_key, description="x")
             for _ in range(MANY - 1)
         ]
-        record(merchant, keys)
+        record(merchant, keys + [api_key] * 10)
         for number in range(MANY - 1):
             MerchantFactory(actor=actor, disabled=number % 2 == 0)
         revision = api_key.revision
