@@ -269,6 +269,14 @@ def test_without_its_database_it_lets_nobody_in_and_says_so(client, api_key, cap
     assert client.get(path, headers=bearer(api_key)).status_code == 200
 
 
+def test_a_row_written_by_hand_that_makes_no_sense_lets_nobody_in(client, console, api_key) -> None:
+    ApiKey.objects.filter(pk=api_key.pk).update(allowed_networks="the office")
+    assert client.get("/v1/whoami", headers=bearer(api_key)).status_code == 503
+    page = console.get(api_key.get_absolute_url())
+    assert page.status_code == 200
+    assert "office" in page.content.decode()
+
+
 def test_a_fault_of_our_own_is_a_problem_too(client, api_key, monkeypatch, caplog) -> None:
     def broken(*args):
         raise RuntimeError("broken")

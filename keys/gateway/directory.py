@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from ipaddress import ip_network
+from typing import Any
 
 from django.db import Error
 
@@ -11,7 +12,7 @@ from keys.verification import Facts
 
 
 class DirectoryUnavailable(Exception):
-    """The database did not answer, so nothing is known of any key."""
+    """The database did not answer, or not in words that make sense, so nothing is known of the key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,14 @@ def find(digest: bytes) -> Holder | None:
         raise DirectoryUnavailable from error
     if row is None:
         return None
+    try:
+        return _holder(row)
+    except ValueError as error:
+        # Written by hand, and not as the domain writes it: nothing is known for certain of this key.
+        raise DirectoryUnavailable from error
+
+
+def _holder(row: tuple[Any, ...]) -> Holder:
     key_id, merchant_id, key_status, merchant_status, mode, permissions, expires_at, networks, *names = row
     facts = Facts(
         key_id=key_id,
