@@ -92,9 +92,12 @@ class Installation:
 
     def clean_up(self) -> None:
         for process in self.processes:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+            if process.poll() != 0:
+                # Its worker may be there still when the process itself has gone.
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            process.stdout.close()
 
 
 def free_port() -> int:

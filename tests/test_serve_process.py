@@ -115,10 +115,11 @@ def test_a_first_start_that_is_killed_leaves_nothing_half_done(installation):
     assert counted.split() == ["1", "0"]
 
 
-def test_a_start_that_is_interrupted_says_so_and_nothing_else(bare):
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
+def test_a_start_that_is_interrupted_says_so_and_nothing_else(bare, by):
     process = bare.start()
     read_until(process, "Collecting")
-    assert "Stopped before it was ready" in stop(process, by=signal.SIGINT, whole_group=True)
+    assert "Stopped before it was ready" in stop(process, by=by, whole_group=True)
 
 
 @pytest.mark.parametrize(("by", "whole_group"), [(signal.SIGTERM, False), (signal.SIGINT, True)])
