@@ -183,7 +183,12 @@ class ApiKeyFilter(GridFilter):
         )
 
 
-RESULTS = (("succeeded", "Succeeded"), ("failed", "Failed"))
+RESULTS = (
+    ("succeeded", "Succeeded"),
+    ("failed", "Failed"),
+    ("4xx", "Failed with 4xx"),
+    ("5xx", "Failed with 5xx"),
+)
 
 
 class RequestFilter(GridFilter):
@@ -233,7 +238,15 @@ class RequestFilter(GridFilter):
             return queryset.none()
 
     def with_result(self, queryset: QuerySet[RequestLog], name: str, value: str) -> QuerySet[RequestLog]:
-        return queryset.filter(status__gte=400) if value == "failed" else queryset.filter(status__lt=400)
+        if value == "succeeded":
+            return queryset.filter(status__lt=400)
+        # Said of 5xx too: the index of the failed requests is for what is 400 or more, in these words.
+        failed = queryset.filter(status__gte=400)
+        return {
+            "failed": failed,
+            "4xx": failed.filter(status__lt=500),
+            "5xx": failed.filter(status__gte=500),
+        }[value]
 
     def with_path(self, queryset: QuerySet[RequestLog], name: str, value: str) -> QuerySet[RequestLog]:
         # SQLite's LIKE takes /V1 for /v1, which an API does not.
