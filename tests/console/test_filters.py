@@ -270,6 +270,8 @@ def test_requests_are_filtered_by_result_outcome_path_key_and_time(
         "": everything,
         "result=failed": {"/v1/payments/100%", "/v1/refunds_"},
         "result=succeeded": {"/v1/payments", "/v1/payouts"},
+        "result=4xx": {"/v1/refunds_"},
+        "result=5xx": {"/v1/payments/100%"},
         "outcome=PERMISSION_DENIED": {"/v1/refunds_"},
         "outcome=VALID": everything - {"/v1/refunds_"},
         "path=/v1/pay": {"/v1/payments", "/v1/payments/100%", "/v1/payouts"},
