@@ -50,8 +50,6 @@ def create(
     `key_id`, where given, makes the step idempotent: the second call with the same one raises AlreadyCreated.
     Raises InvalidField for a value that cannot be accepted.
     """
-    if duplicated_from is not None:
-        duplicated_from = _locked(duplicated_from)
     key, secret = compose(
         merchant=merchant,
         name=name,

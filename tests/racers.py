@@ -122,10 +122,17 @@ def same_name(*, number: int, together: Together, merchant: str, names: list[str
 
 
 def ingest(
-    *, number: int, together: Together, keys: list[str], merchant: str, batches: int, start: str
+    *,
+    number: int,
+    together: Together,
+    keys: list[str],
+    merchant: str,
+    batches: int,
+    start: str,
+    days_apart: int,
 ) -> int:
-    """Batches that all touch the same keys and the same minutes, in every order."""
-    random, first = Random(number), datetime.fromisoformat(start)
+    """Batches that all touch the same keys, in every order, and the same minutes unless they are days apart."""
+    random, first = Random(number), datetime.fromisoformat(start) + timedelta(days=days_apart * number)
     together()
     for batch in range(batches):
         random.shuffle(keys)

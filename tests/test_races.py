@@ -17,7 +17,8 @@ from tests.factories import ActorFactory, ApiKeyFactory, MerchantFactory
 from tests.race import Racers
 from tests.race import racers as start_racers
 
-pytestmark = pytest.mark.django_db(transaction=True)
+# On one worker: two times eight processes would only wait for each other.
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("races")]
 
 PROCESSES = 8
 ROUNDS = 5
@@ -167,7 +168,8 @@ def test_a_name_asked_for_many_times_at_once_is_given_once(racers):
     assert sorted(ApiKey.objects.values_list("name", flat=True)) == names
 
 
-def test_requests_recorded_by_many_at_once_are_all_counted(racers):
+@pytest.mark.parametrize("days_apart", [0, 1], ids=["in the same minutes", "on different days"])
+def test_requests_recorded_by_many_at_once_are_all_counted(racers, days_apart):
     merchant = MerchantFactory()
     keys = [ApiKeyFactory(merchant=merchant) for _ in range(12)]
     recorded = racers(
@@ -177,6 +179,7 @@ def test_requests_recorded_by_many_at_once_are_all_counted(racers):
         merchant=merchant.pk.hex,
         batches=10,
         start=STARTED.isoformat(),
+        days_apart=days_apart,
     )
     total = PROCESSES * 10 * len(keys)
     assert recorded == [total // PROCESSES] * PROCESSES, recorded
