@@ -49,7 +49,7 @@ class ApiKeyCreateView(ConsoleMixin, View):
         except DomainError as error:
             form.refuse(error)
             return self.page(request, merchant, origin, form, status=422)
-        context = {"merchant": merchant, "key": key, "secret": secret.reveal(), "origin": origin}
+        context = {"merchant": merchant, "key": key, "secret": secret, "origin": origin}
         response = render(request, "keys/apikey_created.html", context)
         add_never_cache_headers(response)
         return response

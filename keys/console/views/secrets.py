@@ -52,7 +52,7 @@ class ApiKeyCopyView(ConsoleMixin, View):
         if wants_json:
             response = JsonResponse({"key": secret.reveal()})
         else:
-            response = render(request, "keys/apikey_copy.html", {"key": key, "secret": secret.reveal()})
+            response = render(request, "keys/apikey_copy.html", {"key": key, "secret": secret})
         add_never_cache_headers(response)
         return response
 
