@@ -156,6 +156,12 @@ def test_words_beyond_the_limit_are_not_looked_at():
     assert found("a b c d e zzz") == set()
 
 
+def test_text_beyond_the_limit_is_not_looked_at():
+    populate("north")
+    assert found("north" + " " * search.TEXT_MAX + "zzz") == {"north"}
+    assert found("north" + " " * (search.TEXT_MAX - 10) + "zzz") == set()
+
+
 @pytest.mark.parametrize("typed", ["shop", "sh op", "s"])
 def test_no_more_are_told_than_one_above_the_limit(typed, monkeypatch):
     monkeypatch.setattr(search, "FOUND", 5)
