@@ -247,7 +247,11 @@ def clean_networks(networks: Iterable[str]) -> list[str]:
     cleaned = []
     for text in networks:
         try:
-            cleaned.append(str(ip_network(text.strip(), strict=False)))
+            network = ip_network(text.strip(), strict=False)
+            if getattr(network.network_address, "scope_id", None):
+                # `fe80::1%eth0`: the zone means something on one machine only, and may hold any text.
+                raise ValueError("a network with a zone")  # noqa: TRY301
+            cleaned.append(str(network))
         except ValueError as error:
             raise InvalidField(
                 "allowed_networks",
