@@ -65,7 +65,14 @@ class ApiKeyCreateView(ConsoleMixin, View):
         form: ApiKeyForm,
         status: int = 200,
     ) -> HttpResponse:
-        context = {"merchant": merchant, "origin": origin, "form": form, "presets": catalogue().presets}
+        known = catalogue()
+        context = {
+            "merchant": merchant,
+            "origin": origin,
+            "form": form,
+            "presets": known.presets,
+            "lost": [name for name in origin.grants if name not in known.resources] if origin else [],
+        }
         response = render(request, "keys/apikey_form.html", context, status=status)
         # Back to a form that was sent must fetch a fresh one, or it would send the old submission again.
         add_never_cache_headers(response)
