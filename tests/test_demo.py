@@ -1,6 +1,7 @@
 """The standard demo data: believable, complete, and nothing in it that the product itself could not have made."""
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from ipaddress import ip_address
@@ -8,6 +9,7 @@ from random import Random
 
 import pytest
 from django.contrib.auth import authenticate
+from django.db import connection, transaction
 from django.test import TestCase
 from django.utils import timezone
 
@@ -250,8 +252,6 @@ def _snapshot() -> list[tuple[object, ...]]:
 
 @pytest.mark.django_db
 def test_the_same_seed_tells_the_same_story_with_other_secrets() -> None:
-    from django.db import transaction
-
     stories, digests = [], []
     for seed in (3, 3):
         with transaction.atomic():
@@ -267,7 +267,7 @@ def test_the_story_can_be_told_at_any_hour_and_with_any_seed() -> None:
     for seed in range(8):
         now = NOW + seed * timedelta(minutes=201)
         stage = Stage(Span.of_hours(story.HOURS, until=now), [Actor.command("test")], Random(seed))
-        for account in [story._account(part, stage) for part in story.PARTS]:
+        for account in [story.open_account(part, stage) for part in story.PARTS]:
             lives = [account.life, *(told.life for told in story.tell(account, stage))]
             entries = [entry for life in lives for entry in life.history]
             assert all(entry.at <= now for entry in entries)
@@ -399,3 +399,20 @@ def test_a_life_obeys_the_life_cycle() -> None:
         life.update(at=NOW, actor=actor, name="Other")
     with pytest.raises(ValueError, match="enabled, not disabled"):
         account.enable(at=NOW, actor=actor, reason="")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_loads_at_once_one_finds_the_other() -> None:
+    def load_once() -> str:
+        try:
+            load(scale=0.002)
+        except story.AlreadyLoaded:
+            return "already"
+        finally:
+            connection.close()
+        return "loaded"
+
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = sorted(pool.map(lambda _: load_once(), range(2)))
+    assert outcomes == ["already", "loaded"]
+    assert Merchant.objects.count() == len(story.PARTS)

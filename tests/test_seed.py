@@ -186,7 +186,7 @@ def test_values_reach_the_database_as_the_fields_would_send_them(model: type, ac
     row = model.objects.order_by("pk").last()
     fields = model._meta.concrete_fields
     values = [getattr(row, field.attname) for field in fields]
-    (sent,) = tables._adapt(fields, [values])
+    (sent,) = tables.adapt(fields, [values])
     due = [field.get_db_prep_save(value, connection) for field, value in zip(fields, values, strict=True)]
     assert list(map(_comparable, sent)) == list(map(_comparable, due))
 

@@ -1,6 +1,7 @@
 """The people whose names stand in the demo data's history. Nobody can sign in as one of them."""
 
 from django.contrib.auth.hashers import make_password
+from django.db import transaction
 
 from keys.history import Actor
 from keys.models import User
@@ -26,11 +27,15 @@ def present() -> list[User]:
     return list(User.objects.filter(username__startswith=PREFIX, is_active=False))
 
 
+@transaction.atomic
 def hire() -> list[Actor]:
-    """The demo people as actors, made where they are missing: inactive, and without a usable password."""
+    """The demo people as actors, made where they are missing: inactive, and without a usable password.
+
+    Whoever hires them next waits until the transaction ends.
+    """
     actors = []
     for number, (first, last) in enumerate(STAFF):
-        user, _ = User.objects.get_or_create(
+        user, _ = User.objects.select_for_update().get_or_create(
             username=f"{PREFIX}{first}-{last}".lower(),
             defaults={
                 "first_name": first,

@@ -53,8 +53,8 @@ class ProgressReport:
             self._bar.advance(self._bar.task_ids[-1], count)
         if self._done >= self._total:
             seconds = time.monotonic() - self._began
-            count = f"{self._done:,} in {seconds:.1f} s, {self._done / max(seconds, 0.001):,.0f} a second"
-            self._console.print(f"{self._label}: {count if self._total > 1 else f'{seconds:.1f} s'}")
+            pace = f"{self._done:,} in {seconds:.1f} s, {self._done / max(seconds, 0.001):,.0f} a second"
+            self._console.print(f"{self._label}: {pace if self._total > 1 else f'{seconds:.1f} s'}")
         elif not self._bar and (tenths := LINES * self._done // self._total) > self._told:
             self._told = tenths
             self._console.print(f"{self._label}: {self._done:,} of {self._total:,}")

@@ -135,11 +135,13 @@ def load(*, now: datetime, seed: int, report: ProgressReport, scale: float = 1.0
     `scale` is of the usual number of requests.
     """
     with transaction.atomic():
+        # Of two loads at once, the second waits here and then finds what the first one made.
+        actors = people.hire()
         if is_loaded():
             raise AlreadyLoaded("The demo data is in this database already; nothing was loaded.")
         random = Random(seed)  # noqa: S311 - secrets come from keys.keyformat
-        stage = Stage(Span.of_hours(HOURS, until=now), people.hire(), random)
-        accounts = [_account(part, stage) for part in PARTS]
+        stage = Stage(Span.of_hours(HOURS, until=now), actors, random)
+        accounts = [open_account(part, stage) for part in PARTS]
         lives = [life for account in accounts for life in tell(account, stage)]
         save_merchants([account.life for account in accounts])
         save_keys([told.life for told in lives])
@@ -167,7 +169,7 @@ class Told(NamedTuple):
     life: KeyLife
 
 
-def _account(part: Part, stage: Stage) -> Account:
+def open_account(part: Part, stage: Stage) -> Account:
     at = stage.moment(part.age_days)
     life = MerchantLife(name=part.former_name or part.name, website=part.website, at=at, actor=stage.actor())
     if part.former_name:

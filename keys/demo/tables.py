@@ -31,7 +31,7 @@ def insert(model: type[Model], columns: Sequence[str], rows: Iterable[Sequence[A
     fields = [known[name] for name in columns]
     table = connection.ops.quote_name(model._meta.db_table)
     names = ", ".join(connection.ops.quote_name(name) for name in columns)
-    adapted = _adapt(fields, rows)
+    adapted = adapt(fields, rows)
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             with cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
@@ -71,7 +71,8 @@ def analyze() -> None:
             cursor.execute("ANALYZE")
 
 
-def _adapt(fields: "Sequence[Field[Any, Any]]", rows: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
+def adapt(fields: "Sequence[Field[Any, Any]]", rows: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
+    """The rows as the driver takes them, one at a time."""
     adapters = [(place, adapter) for place, field in enumerate(fields) if (adapter := _adapter(field))]
     for row in rows:
         values = list(row)
@@ -88,7 +89,8 @@ def _adapter(field: "Field[Any, Any]") -> Adapter | None:
     """
     field = getattr(field, "target_field", field)
     if isinstance(field, JSONField):
-        return lambda value: connection.ops.adapt_json_value(value, field.encoder)
+        operations = connection.ops
+        return lambda value: operations.adapt_json_value(value, field.encoder)
     if field.choices:
         return str
     if connection.vendor == "sqlite":
