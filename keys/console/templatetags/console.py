@@ -119,11 +119,13 @@ def when(moment: datetime | None, never: str = "Never", *, as_day: bool = False)
 @register.simple_tag
 def status_badge(record: Any) -> SafeString:
     """The state of a key or a merchant account: icon, word, and what it means for requests."""
-    return _status_badge(type(record).Status(record.status))
+    return _status_badge(type(record).Status, record.status)
 
 
 @cache
-def _status_badge(status: Any) -> SafeString:
+def _status_badge(statuses: Any, value: str) -> SafeString:
+    # An account's “enabled” and a key's are equal, but they do not mean the same.
+    status = statuses(value)
     return format_html(
         '<span class="badge badge-{} tip" data-tip="{}">{}{}</span>',
         status.value,

@@ -64,4 +64,4 @@ class ConsoleMixin(LoginRequiredMixin):
         ours = url_has_allowed_host_and_scheme(
             target, allowed_hosts={self.request.get_host()}, require_https=self.request.is_secure()
         )
-        return target if ours else ""
+        return target if ours and target.startswith("/") else ""
