@@ -14,6 +14,7 @@ import pytest
 import time_machine
 from allauth.account.internal.flows.login import record_authentication
 from django.conf import global_settings, settings
+from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.db import connections
 from django.test import Client, RequestFactory, override_settings
 from django.utils import timezone
@@ -22,8 +23,9 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from keys.models import User
 from tests.browser import chromium as installed
 from tests.browser.product import OPERATOR, Product, serving
+from tests.browser.views import CLERK, NEWCOMER, NOBODY, VIEWS, Scene, set_scene
 from tests.browser.witness import Witness
-from tests.factories import PASSWORD
+from tests.factories import PASSWORD, UserFactory
 
 ARGUMENTS = (
     "--no-sandbox",
@@ -39,6 +41,7 @@ PATIENCE_MS = 10_000
 
 StorageState = dict[str, Any]
 Browse = Callable[..., Page]
+Look = Callable[..., Page]
 
 
 @pytest.fixture(scope="session")
@@ -85,8 +88,8 @@ def operator_state(chromium: Browser, product: Product) -> StorageState:
 def browse(chromium: Browser, product: Product, operator_state: StorageState) -> Iterator[Browse]:
     """Open a page in a profile of its own: the operator's, another person's, or with `person=None` nobody's.
 
-    Another person signed in `seconds_ago`. Further arguments are Playwright's for a context. `page.context.witness` has seen everything; at the end of the
-    test it must have nothing to complain of.
+    Another person signed in `seconds_ago`. Further arguments are Playwright's for a context.
+    `page.context.witness` has seen everything; at the end of the test it must have nothing to complain of.
     """
     witnesses = []
     with ExitStack() as stack:
@@ -113,6 +116,37 @@ def browse(chromium: Browser, product: Product, operator_state: StorageState) ->
 
         yield open_page
     assert [complaint for witness in witnesses for complaint in witness.complaints] == []
+
+
+@pytest.fixture(scope="session")
+def scene(product: Product) -> Scene:
+    return set_scene()
+
+
+@pytest.fixture(scope="session")
+def people(product: Product) -> dict[str, User | str | None]:
+    """Those who look at the views: the operator, nobody, and two who are not staff."""
+    return {
+        OPERATOR: OPERATOR,
+        NOBODY: None,
+        CLERK: UserFactory(),
+        NEWCOMER: UserFactory(password=UNUSABLE_PASSWORD_PREFIX),
+    }
+
+
+@pytest.fixture
+def look(browse: Browse, scene: Scene, people: dict[str, User | str | None]) -> Look:
+    """Open a page at one of tests.browser.views; further arguments are Playwright's for a context."""
+
+    def show(name: str, **options: Any) -> Page:
+        view = VIEWS[name]
+        page = browse(person=people[view.person], **options)
+        if name == "server error":
+            page.context.witness.expect("500")
+        view.show(page, scene)
+        return page
+
+    return show
 
 
 @pytest.fixture

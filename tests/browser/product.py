@@ -37,9 +37,7 @@ class Product:
 
     def request_with(self, key: str) -> Answer:
         """What a merchant's server does: GET /v1/whoami with an API key."""
-        request = urllib.request.Request(
-            f"{self.url}/v1/whoami", headers={"Authorization": f"Bearer {key}"}
-        )
+        request = urllib.request.Request(f"{self.url}/v1/whoami", headers={"Authorization": f"Bearer {key}"})
         try:
             with urllib.request.urlopen(request, timeout=10) as response:
                 return Answer(response.status, response.read().decode())

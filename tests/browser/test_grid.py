@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from keys import lifecycle
+from keys.console.views.grid import PAGE_SIZE
 from keys.history import Actor
 from keys.models import ApiKey, Merchant
 from tests.browser import console
@@ -16,7 +17,6 @@ from tests.factories import ApiKeyFactory, MerchantFactory, use
 
 pytestmark = pytest.mark.browser
 
-PAGE_SIZE = 25
 MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
 
 
@@ -24,7 +24,7 @@ MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
 def shop(product: Product) -> Merchant:
     """An account with four keys; from top to bottom of its grid: Web shop, Kiosk, Payouts, Ledger."""
     merchant = MerchantFactory()
-    ApiKeyFactory(merchant=merchant, name="Ledger", created_at=MONDAY, revoked=True)
+    ApiKeyFactory(merchant=merchant, name="Ledger", created_at=MONDAY - timedelta(days=1), revoked=True)
     ApiKeyFactory(merchant=merchant, name="Kiosk", created_at=MONDAY)
     ApiKeyFactory(merchant=merchant, name="Web shop", created_at=MONDAY + timedelta(days=1), test_mode=True)
     ApiKeyFactory(merchant=merchant, name="Payouts", created_at=MONDAY + timedelta(days=2), disabled=True)
@@ -224,7 +224,9 @@ def test_an_error_rate_is_told_in_words_and_leads_to_the_failed_requests(page: P
     row = console.row(page, "Nightly")
     expect(row).to_contain_text("25.0%")
     row.get_by_role("link", name="1 of 4 requests failed in the last 24 hours").click()
-    expect(page.get_by_role("table", name="Requests").get_by_role("rowheader")).to_have_text(["GET /v1/payouts"])
+    expect(page.get_by_role("table", name="Requests").get_by_role("rowheader")).to_have_text(
+        ["GET /v1/payouts"]
+    )
     expect(page.get_by_role("list", name="Filters in force")).to_contain_text("Key: Nightly")
 
 
@@ -234,7 +236,9 @@ def test_a_row_is_disabled_where_it_stands_and_undo_brings_it_back(grid: Page, s
     region = grid.locator("#messages").element_handle()
     row = console.open_menu(grid, "Kiosk")
     row.get_by_role("button", name="Disable").click()
-    expect(console.message(grid, "“Kiosk” disabled. Requests with it are refused from now on.")).to_be_visible()
+    expect(
+        console.message(grid, "“Kiosk” disabled. Requests with it are refused from now on.")
+    ).to_be_visible()
     assert region.evaluate("region => region.isConnected")
     expect(console.row(grid, "Kiosk")).to_contain_text("Disabled")
     expect(console.row(grid, "Kiosk")).to_have_class(re.compile("row-changed"))

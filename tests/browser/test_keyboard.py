@@ -117,7 +117,9 @@ def test_the_question_mark_lists_the_shortcuts_and_esc_closes_the_list(grid: Pag
     expect(link(grid, "First")).to_be_focused()
 
 
-def test_shortcuts_are_ignored_while_typing_and_with_modifiers(page: Page, grid: Page, shop: Merchant) -> None:
+def test_shortcuts_are_ignored_while_typing_and_with_modifiers(
+    page: Page, grid: Page, shop: Merchant
+) -> None:
     address = grid.url
     press(grid, "Control+j", "Alt+n", "Meta+k")
     expect(grid.locator("body")).to_be_focused()

@@ -1,0 +1,110 @@
+"""Nothing scrolls sideways and nothing is cut off, from 360 pixels on, whatever the names are."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser import console
+from tests.browser.conftest import Browse, Look
+from tests.browser.product import Product
+from tests.browser.views import UNBREAKABLE, VIEWS, Scene
+from tests.factories import ApiKeyFactory
+
+pytestmark = pytest.mark.browser
+
+PHONE = 360
+# What 1280 pixels become at 200 per cent zoom.
+ZOOMED = 640
+PHONE_OPTIONS = {"viewport": {"width": PHONE, "height": 740}, "has_touch": True, "is_mobile": True}
+
+# What reaches beyond the screen, sideways. What is there for screen readers alone has no place on the screen, and of
+# what is cut off with an ellipsis only the box that cuts it off is looked at.
+BEYOND = """() => {
+    const root = document.documentElement;
+    const width = root.clientWidth;
+    const isCut = (element) =>
+        element && (getComputedStyle(element).textOverflow === "ellipsis" || isCut(element.parentElement));
+    const isAside = (element) =>
+        element.closest(".visually-hidden, .grid thead, .skip-link, svg *") || isCut(element.parentElement);
+    const found = [...document.body.querySelectorAll("*")].filter((element) => {
+        const box = element.getBoundingClientRect();
+        return (box.right > width + 1 || box.left < -1) && element.checkVisibility() && !isAside(element);
+    });
+    if (root.scrollWidth > width) found.unshift(root);
+    return found.map((element) => `${element.tagName} ${element.className} ${element.textContent.slice(0, 30)}`);
+}"""
+# What is not easy enough to hit: of everything to press but links inside a text.
+TOO_SMALL = """() => {
+    const pressed = "button, summary, select, input:not([type=hidden]), textarea, .button, .menu-item, .pill, "
+        + ".sidebar a, .tabs a, .crumbs a, .row-link, .errors-link, .card-link";
+    return [...document.querySelectorAll(pressed)]
+        .map((element) => element.matches("[type=radio], [type=checkbox]") ? element.closest("label") : element)
+        .filter((element) => element.checkVisibility() && !element.closest(".visually-hidden, .skip-link"))
+        .map((element) => [element, element.getBoundingClientRect()])
+        .filter(([, box]) => box.height < 43.5 || box.width < 43.5)
+        .map(([element, box]) => `${element.outerHTML.slice(0, 120)}: ${box.width} x ${box.height}`);
+}"""
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_nothing_is_beyond_the_edge_of_a_small_screen(look: Look, name: str) -> None:
+    page = look(name, viewport={"width": PHONE, "height": 740})
+    assert page.evaluate(BEYOND) == []
+    page.set_viewport_size({"width": ZOOMED, "height": 400})
+    assert page.evaluate(BEYOND) == []
+
+
+@pytest.mark.parametrize("name", ["merchants", "developers", "requests", "enabled API key"])
+def test_nothing_is_beyond_the_edge_at_any_width(look: Look, name: str) -> None:
+    page = look(name)
+    for width in (1440, 1280, 1181, 1180, 1101, 1100, 981, 980, 901, 900, 821, 720, 480):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate(BEYOND) == [], width
+
+
+def test_rows_become_cards_that_name_each_value(browse: Browse, scene: Scene) -> None:
+    page = browse(viewport={"width": PHONE, "height": 740})
+    page.goto(console.developers(scene.merchant))
+    row = console.row(page, UNBREAKABLE)
+    labels = row.get_by_role("cell").evaluate_all(
+        """cells => cells.filter((cell) => cell.dataset.label).map((cell) => {
+            const label = getComputedStyle(cell, "::before");
+            return label.display === "none" ? "" : label.content.replaceAll('"', "");
+        })"""
+    )
+    assert labels == ["Key", "Status", "Error rate, 24 h", "Last used", "Created"]
+    tops = row.get_by_role("cell").evaluate_all(
+        "cells => cells.map((cell) => cell.getBoundingClientRect().top)"
+    )
+    assert tops[:5] == sorted(set(tops[:5])), "each value has a line of its own"
+
+
+def test_the_row_menu_of_a_card_works_by_touch(browse: Browse, product: Product) -> None:
+    key = ApiKeyFactory(name=UNBREAKABLE)
+    page = browse(**PHONE_OPTIONS)
+    page.goto(console.developers(key.merchant))
+    page.get_by_label(f"Actions for {UNBREAKABLE}").tap()
+    page.get_by_role("button", name="Disable").tap()
+    expect(console.message(page, "disabled. Requests with it are refused from now on.")).to_be_visible()
+    assert page.evaluate(BEYOND) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("sign in", "merchants", "developers", "developers, menu open", "account menu open", "new API key"),
+        *("disabled API key", "revoke dialog", "requests", "profile"),
+    ],
+)
+def test_fingers_hit_every_target(look: Look, name: str) -> None:
+    page = look(name, **PHONE_OPTIONS)
+    assert page.evaluate("matchMedia('(pointer: coarse)').matches")
+    assert page.evaluate(TOO_SMALL) == []
+
+
+def test_a_dialog_fits_a_small_screen(browse: Browse, scene: Scene) -> None:
+    page: Page = browse(viewport={"width": PHONE, "height": 480})
+    page.goto(console.api_key_page(scene.disabled))
+    page.get_by_role("button", name="Revoke", exact=True).click()
+    button = page.get_by_role("dialog").get_by_role("button", name="Revoke key")
+    button.scroll_into_view_if_needed()
+    expect(button).to_be_in_viewport(ratio=1)

@@ -1,0 +1,322 @@
+"""Every page of the console in every state worth looking at, filled with the hardest content that it must bear.
+
+Accessibility, small screens, themes and the content security policy are tested on all of them. `VIEWS` maps a name to
+the person who looks and the steps that bring a page there.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import count
+
+from django.utils import timezone
+from playwright.sync_api import Page, expect
+
+from keys import identifiers
+from keys.console.views.grid import PAGE_SIZE
+from keys.gateway.ingest import Record
+from keys.models import ApiKey, Merchant, RequestLog, UsageHour
+from tests.browser import console
+from tests.browser.product import OPERATOR
+from tests.factories import ApiKeyFactory, MerchantFactory, use
+
+NOBODY = "nobody"
+CLERK = "clerk"  # Signed in, and not staff.
+NEWCOMER = "newcomer"  # Signed in from elsewhere, without a password here.
+
+# 80 characters without a place to break, right-to-left text, and emoji that are several code points each.
+UNBREAKABLE = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft"
+RIGHT_TO_LEFT = "متجر الإلكترونيات المركزي لبيع الهواتف وأجهزة الحاسوب بالجملة والتجزئة"
+EMOJI = "👩‍👩‍👧‍👦🏴󠁧󠁢󠁳󠁣󠁴󠁿" * 5
+LONGEST_ADDRESS = "2001:db8:1111:2222:3333:4444:5555:6666"
+assert len(UNBREAKABLE) == 80
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What there is to look at."""
+
+    merchant: Merchant
+    empty: Merchant
+    chain: Merchant  # With one key more than a page of the grid holds.
+    disabled_merchant: Merchant
+    enabled: ApiKey
+    disabled: ApiKey
+    revoked: ApiKey
+    expired: ApiKey
+    request_address: str
+    broken_request_address: str
+
+
+def set_scene() -> Scene:
+    merchant = MerchantFactory(name=UNBREAKABLE, website=f"{UNBREAKABLE.lower()}.example/{UNBREAKABLE}")
+    enabled = ApiKeyFactory(
+        merchant=merchant,
+        name=UNBREAKABLE,
+        description=f"{UNBREAKABLE} {RIGHT_TO_LEFT} {EMOJI}",
+        permissions={"payments": "write", "refunds": "read"},
+        allowed_networks=["203.0.113.0/24", "2001:db8:1111:2222:3333:4444:5555:0/112"],
+        expires_at=timezone.now() + timedelta(days=30),
+    )
+    disabled = ApiKeyFactory(
+        merchant=merchant, name=RIGHT_TO_LEFT, disabled=True, duplicated_from=enabled, test_mode=True
+    )
+    revoked = ApiKeyFactory(merchant=merchant, name=EMOJI, description=RIGHT_TO_LEFT, revoked=True)
+    expired = ApiKeyFactory(merchant=merchant, name="<b>Bold</b> & “quoted”", expired=True)
+    disabled_merchant = MerchantFactory(name=RIGHT_TO_LEFT, website="متجر.example", disabled=True)
+    ApiKeyFactory(merchant=disabled_merchant, name="Waiting")
+    chain = MerchantFactory()
+    for number in range(PAGE_SIZE + 1):
+        ApiKeyFactory(merchant=chain, name=f"Till {number}")
+    request, *_ = make_traffic(enabled)
+    use(disabled, succeeded=1)
+    # No page of the console makes a server error; a row that the product would not write does.
+    broken, *_ = use(expired, failed=1)
+    RequestLog.objects.filter(pk=broken.id).update(outcome="NONSENSE")
+    return Scene(
+        merchant=merchant,
+        empty=MerchantFactory(name=EMOJI),
+        chain=chain,
+        disabled_merchant=disabled_merchant,
+        enabled=enabled,
+        disabled=disabled,
+        revoked=revoked,
+        expired=expired,
+        request_address=f"/requests/{identifiers.encode(identifiers.REQUEST, request.id)}/",
+        broken_request_address=f"/requests/{identifiers.encode(identifiers.REQUEST, broken.id)}/",
+    )
+
+
+def make_traffic(key: ApiKey) -> list[Record]:
+    """A busy day with failures of several causes, and figures of eight digits; returns the requests of one path."""
+    now = timezone.now()
+    for hours in range(1, 24, 2):
+        use(key, succeeded=hours, failed=hours % 5, at=now - timedelta(hours=hours))
+    use(key, failed=2, status=403, outcome="PERMISSION_DENIED")
+    whole_hour = (now - timedelta(hours=4)).replace(minute=0, second=0, microsecond=0)
+    for subject in (key.pk, key.merchant_id):
+        UsageHour.objects.filter(subject_id=subject, at=whole_hour).delete()
+        UsageHour.objects.create(
+            subject_id=subject,
+            at=whole_hour,
+            succeeded=98_765_432,
+            failed=12_345_678,
+            server_error=12_345_678,
+        )
+    return use(key, failed=1, path=f"/v1/payments/{UNBREAKABLE}", status=503, address=LONGEST_ADDRESS)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    person: str
+    show: Callable[[Page, Scene], None]
+
+
+VIEWS: dict[str, View] = {}
+_numbers = count(1)
+
+
+def view(name: str, *, person: str = OPERATOR) -> Callable[[Callable[[Page, Scene], None]], None]:
+    def register(show: Callable[[Page, Scene], None]) -> None:
+        VIEWS[name] = View(person, show)
+
+    return register
+
+
+def at(name: str, address: Callable[[Scene], str], heading: str = "", *, person: str = OPERATOR) -> None:
+    """Register a page that is simply opened; where `heading` is given, its h1 begins with it."""
+
+    def show(page: Page, scene: Scene) -> None:
+        page.goto(address(scene))
+        expect(page.get_by_role("heading", level=1, name=re.compile(f"^{heading}"))).to_be_visible()
+
+    VIEWS[name] = View(person, show)
+
+
+def new_name() -> str:
+    return f"Key of a view {next(_numbers)}"
+
+
+def new_key_address(scene: Scene) -> str:
+    return f"{console.developers(scene.empty)}new/"
+
+
+at("sign in", lambda scene: "/accounts/login/", "Sign in", person=NOBODY)
+at("sign-up is closed", lambda scene: "/accounts/signup/", "Sign-up is closed", person=NOBODY)
+at("sign out", lambda scene: "/accounts/logout/", "Sign out")
+at("confirm that it is you", lambda scene: "/accounts/reauthenticate/", "Confirm that it is you")
+at("change password", lambda scene: "/accounts/password/change/", "Change password")
+at("account is inactive", lambda scene: "/accounts/inactive/", person=NOBODY)
+at("set password", lambda scene: "/accounts/password/set/", "Set password", person=NEWCOMER)
+at("nothing there", lambda scene: "/nothing/", "There is nothing", person=NOBODY)
+at("not allowed", lambda scene: "/components/", "You may not do that", person=CLERK)
+at("wrong method", lambda scene: f"{console.api_key_page(scene.enabled)}disable/")
+at("server error", lambda scene: scene.broken_request_address, "Something went wrong")
+at("merchants", lambda scene: "/merchants/", "Merchants")
+at("merchants, no match", lambda scene: "/merchants/?q=zzzzzz&status=disabled", "Merchants")
+at("new merchant account", lambda scene: "/merchants/new/", "New merchant account")
+at("merchant account", lambda scene: f"/merchants/{scene.merchant.public_id}/")
+at("disabled merchant account", lambda scene: f"/merchants/{scene.disabled_merchant.public_id}/")
+at("developers", lambda scene: console.developers(scene.merchant))
+at("developers, no keys", lambda scene: console.developers(scene.empty))
+at("developers, no match", lambda scene: f"{console.developers(scene.merchant)}?q={UNBREAKABLE}x")
+at("developers of a disabled merchant", lambda scene: console.developers(scene.disabled_merchant))
+at("new API key", new_key_address, "New API key")
+at("duplicate", lambda scene: f"{console.api_key_page(scene.enabled)}duplicate/", "New API key")
+at("enabled API key", lambda scene: console.api_key_page(scene.enabled))
+at("disabled API key", lambda scene: console.api_key_page(scene.disabled))
+at("revoked API key", lambda scene: console.api_key_page(scene.revoked))
+at("expired API key", lambda scene: console.api_key_page(scene.expired))
+at("revoke", lambda scene: f"{console.api_key_page(scene.disabled)}revoke/", "Revoke")
+at("revoke, key still enabled", lambda scene: f"{console.api_key_page(scene.enabled)}revoke/", "Revoke")
+at("requests", lambda scene: f"/merchants/{scene.merchant.public_id}/requests/?path=/v1/payments/")
+at("requests, none yet", lambda scene: f"/merchants/{scene.empty.public_id}/requests/")
+at("request", lambda scene: scene.request_address)
+at("profile", lambda scene: "/profile/", "Profile")
+at("components", lambda scene: "/components/", "Components")
+
+
+@view("sign in, refused", person=NOBODY)
+def _(page: Page, scene: Scene) -> None:
+    page.goto("/accounts/login/")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_text("This field is required.")).to_have_count(2)
+
+
+@view("open for too long")
+def _(page: Page, scene: Scene) -> None:
+    page.goto("/profile/")
+    page.evaluate(
+        "document.querySelectorAll('[name=csrfmiddlewaretoken]').forEach((token) => token.remove())"
+    )
+    page.get_by_role("button", name="Save profile").click()
+    expect(page.get_by_role("heading", name="This page had been open for too long")).to_be_visible()
+
+
+@view("change password, refused")
+def _(page: Page, scene: Scene) -> None:
+    page.goto("/accounts/password/change/")
+    page.get_by_role("button", name="Change password").click()
+    expect(page.get_by_text("This field is required.").first).to_be_visible()
+
+
+@view("new merchant account, refused")
+def _(page: Page, scene: Scene) -> None:
+    page.goto("/merchants/new/")
+    page.get_by_label("Name", exact=True).fill(scene.merchant.name)
+    page.get_by_label("Website").fill("not a website")
+    page.get_by_role("button", name="Create merchant account").click()
+    expect(page.get_by_role("alert")).to_be_focused()
+
+
+@view("developers, second page")
+def _(page: Page, scene: Scene) -> None:
+    page.goto(console.developers(scene.chain))
+    page.get_by_role("link", name="Next").click()
+    expect(page.get_by_role("link", name="Previous")).to_be_visible()
+
+
+@view("developers, menu open")
+def _(page: Page, scene: Scene) -> None:
+    page.goto(console.developers(scene.merchant))
+    console.open_menu(page, UNBREAKABLE)
+
+
+@view("developers, key disabled")
+def _(page: Page, scene: Scene) -> None:
+    key = ApiKeyFactory(merchant=scene.merchant, name=f"{UNBREAKABLE[:60]} {next(_numbers)}")
+    use(key, succeeded=1)
+    page.goto(console.developers(scene.merchant))
+    console.open_menu(page, key.name).get_by_role("button", name="Disable").click()
+    expect(console.message(page, "It made 1 request in the last hour.")).to_be_visible()
+
+
+@view("account menu open")
+def _(page: Page, scene: Scene) -> None:
+    page.goto("/merchants/")
+    page.locator("summary").filter(has_text="account menu").click()
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+
+
+@view("shortcuts")
+def _(page: Page, scene: Scene) -> None:
+    page.goto("/merchants/")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
+
+
+@view("clipboard refused")
+def _(page: Page, scene: Scene) -> None:
+    page.goto(console.developers(scene.merchant))
+    page.evaluate("() => { navigator.clipboard.write = () => Promise.reject(new Error('not allowed')) }")
+    page.get_by_role("button", name=f"Copy key {UNBREAKABLE}").click()
+    expect(page.get_by_role("dialog", name="Copy it yourself")).to_be_visible()
+
+
+@view("copy without scripts")
+def _(page: Page, scene: Scene) -> None:
+    page.goto(console.api_key_page(scene.enabled))
+    send_form(page, f"{console.api_key_page(scene.enabled)}copy/")
+    expect(page.get_by_role("heading", name="Copy key", level=1)).to_be_visible()
+
+
+def send_form(page: Page, address: str) -> None:
+    """Post a form of the page to `address`, as a browser without scripts would do it."""
+    page.evaluate(
+        """address => {
+            const form = document.querySelector("form[method='post']");
+            form.action = address;
+            form.submit();
+        }""",
+        address,
+    )
+
+
+@view("new API key, refused")
+def _(page: Page, scene: Scene) -> None:
+    page.goto(new_key_address(scene))
+    page.get_by_role("heading", name="Limits").click()
+    page.get_by_label("Expires").fill("2020-01-01T00:00")
+    page.get_by_label("Allowed networks").fill(UNBREAKABLE)
+    page.get_by_role("button", name="Create API key").click()
+    expect(page.get_by_role("alert")).to_contain_text("3 things need your attention")
+
+
+@view("API key created")
+def _(page: Page, scene: Scene) -> None:
+    page.goto(new_key_address(scene))
+    page.get_by_label("Key name").fill(new_name())
+    page.get_by_role("button", name="Create API key").click()
+    expect(page.get_by_role("heading", name="API key created", level=1)).to_be_visible()
+
+
+@view("API key, changed by somebody else")
+def _(page: Page, scene: Scene) -> None:
+    page.goto(console.api_key_page(scene.expired))
+    page.evaluate("document.querySelector('[name=revision]').value = 999")
+    page.get_by_label("Description").fill(UNBREAKABLE)
+    page.get_by_role("button", name="Save changes").click()
+    expect(page.get_by_role("alert")).to_contain_text("saved this key while you were editing it.")
+
+
+@view("API key, chart as a table")
+def _(page: Page, scene: Scene) -> None:
+    page.goto(console.api_key_page(scene.enabled))
+    page.get_by_text("Show as a table").click()
+    expect(page.get_by_role("table", name="Requests by hour")).to_be_visible()
+
+
+@view("revoke dialog")
+def _(page: Page, scene: Scene) -> None:
+    page.goto(console.api_key_page(scene.disabled))
+    page.get_by_role("button", name="Revoke", exact=True).click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+
+
+@view("revoke, refused")
+def _(page: Page, scene: Scene) -> None:
+    page.goto(f"{console.api_key_page(scene.disabled)}revoke/")
+    page.get_by_label("to confirm").fill(UNBREAKABLE)
+    page.get_by_role("button", name="Revoke key").click()
+    expect(page.get_by_role("alert")).to_be_focused()
