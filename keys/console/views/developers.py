@@ -53,7 +53,7 @@ class DevelopersView(MerchantPageMixin, GridView):
         return ApiKey.objects.filter(merchant=self.account)
 
     def grid_context(self) -> dict[str, Any]:
-        return super().grid_context() | links(self.account.pk)
+        return super().grid_context() | links(self.account.pk) | {"merchant": self.account}
 
     def decorate(self, rows: list[ApiKey]) -> None:
         add_usage(rows)

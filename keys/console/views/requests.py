@@ -38,6 +38,9 @@ class RequestListView(MerchantPageMixin, GridView):
         # The index of the key's own requests is the one to walk, not that of all the account's.
         return rows.alias(owner=unindexed("merchant")).filter(owner=self.account.pk)
 
+    def grid_context(self) -> dict[str, Any]:
+        return super().grid_context() | {"merchant": self.account}
+
     def context(self) -> dict[str, Any]:
         return self.header(self.account)
 
