@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 
 from django.http import HttpResponse
 
+ADDRESSES = frozenset("href src action formaction hx-get hx-post data srcset poster".split())
 VOID = frozenset("area base br col embed hr img input link meta source track wbr".split())
 
 
@@ -202,7 +203,8 @@ def inline_code(page: Element) -> list[str]:
         found += [
             f"{element.tag} {name}={value}"
             for name, value in element.attributes.items()
-            if re.match(r"on[a-z]+$|style$|hx-on", name) or value.strip().lower().startswith("javascript:")
+            if re.match(r"on[a-z]+$|style$|hx-on", name)
+            or (name in ADDRESSES and value.strip().lower().startswith("javascript:"))
         ]
         if element.tag == "style" or (element.tag == "script" and not element.get("src")):
             found.append(repr(element))

@@ -5,7 +5,7 @@ import json
 import pytest
 from django.test import Client
 
-from keys.models import ApiKey, HistoryEntry, User
+from keys.models import ApiKey, HistoryEntry, Merchant, User
 from tests.console.page import Element, messages_of, page_of, parse, row_names
 from tests.factories import ApiKeyFactory, use
 
@@ -38,6 +38,16 @@ def test_the_part_is_the_grid_and_the_count_and_the_same_as_in_the_page(
     assert page.one("p", id="count").get("hx-swap-oob") is None
     assert not part.has("html")
     assert not part.has("form", role="search")
+
+
+def test_an_empty_grid_is_a_part_too(console: Client, merchant: Merchant) -> None:
+    for address, told in (
+        (GRIDS[1], "No API keys yet"),
+        (GRIDS[2], "No requests yet"),
+    ):
+        part = page_of(console.get(address.format(merchant.public_id), headers={"HX-Request": "true"}))
+        assert part.one("h2").text == told
+        assert part.one("div", id="grid").all("a")
 
 
 def test_the_two_are_told_apart_by_whoever_keeps_them(console: Client, address: str) -> None:
