@@ -8,11 +8,12 @@ from django.core.management.sql import emit_post_migrate_signal
 from django.db import IntegrityError, connection, models, transaction
 from django.db.models import ProtectedError
 
-from keys import guards
-from keys.models import ApiKey, HistoryEntry, Merchant
+from keys import guards, lifecycle, merchants
+from keys.history import Actor
+from keys.models import ApiKey, HistoryEntry, Merchant, User
 from keys.models.apikey import ApiKeyStatus
 from tests import attacks
-from tests.factories import ActorFactory, ApiKeyFactory, MerchantFactory, UserFactory, use
+from tests.factories import ApiKeyFactory, UserFactory, use
 
 GUARDED = (ApiKey, Merchant, HistoryEntry)
 VENDOR = connection.vendor
@@ -43,20 +44,31 @@ MUTABLE = {
 
 @pytest.fixture
 def scene(db) -> dict[str, str]:
-    """The rows that the attacks aim at, by the names that their SQL uses."""
-    actor = ActorFactory()
-    merchant = MerchantFactory(actor=actor)
+    """The rows that the attacks aim at, by the names that their SQL uses, made in few statements."""
+    user, stranger = User.objects.bulk_create(UserFactory.build_batch(2))
+    actor = Actor(name="Somebody", user=user)
+    merchant, empty = Merchant.objects.bulk_create(
+        [merchants.compose(name=name, actor=actor) for name in ("Full", "Empty")]
+    )
     keys = {
-        state: ApiKeyFactory(merchant=merchant, actor=actor, state=state, expires_at=None)
-        for state in ApiKeyStatus.values
+        name: lifecycle.compose(
+            merchant=merchant, name=name, mode="live", permissions={"payments": "write"}, actor=actor
+        )[0]
+        for name in (*ApiKeyStatus.values, "second")
     }
-    keys["second"] = ApiKeyFactory(merchant=merchant, actor=actor)
-    empty = MerchantFactory(name="Empty")
-    entry = HistoryEntry.objects.filter(key=keys["enabled"]).get()
-    rows = keys | {"merchant": merchant, "empty": empty, "entry": entry}
+    ApiKey.objects.bulk_create(keys.values())
+    ApiKey.objects.filter(name__in=["disabled", "revoked"]).update(status="disabled")
+    ApiKey.objects.filter(name="revoked").update(status="revoked", secret_ciphertext=None)
+    entry, _ = HistoryEntry.objects.bulk_create(
+        [
+            *lifecycle.compose_creation(key=keys["enabled"], actor=actor),
+            merchants.compose_creation(merchant=empty, actor=actor),
+        ]
+    )
     # PostgreSQL empties or alters no table whose foreign keys are still to be checked.
     connection.check_constraints()
-    return {name: row.pk.hex for name, row in rows.items()} | {"user": str(UserFactory().pk)}
+    targets = keys | {"merchant": merchant, "empty": empty, "entry": entry}
+    return {name: row.pk.hex for name, row in targets.items()} | {"user": str(stranger.pk)}
 
 
 def rows() -> dict[str, list[tuple]]:
