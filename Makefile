@@ -8,11 +8,6 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 
 PYTEST := $(PY) -m pytest -n logical --maxprocesses 4 --dist loadgroup
 
-# What a production host sets, with secrets that keep nothing secret: `make check` looks at the settings as they are there.
-PRODUCTION := DEBUG=0 PUBLIC_URL=https://console.example.com TRUSTED_PROXY_COUNT=1 DATABASE_URL=sqlite://:memory: \
-	SECRET_KEY=signs-nothing-and-is-here-for-the-deployment-check-only \
-	KEYS_ENCRYPTION_KEYS=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
-
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help run dev test test-sqlite test-postgresql test-browser check bench screenshots lock clean
@@ -45,14 +40,21 @@ test-browser: $(VENV)/dev.stamp ## The console in real Chromium, which is instal
 	$(PY) -m tests.browser.chromium
 	$(PY) -m pytest -m browser
 
+# The settings are looked at as they are on a production host. These secrets keep nothing secret.
+check: export DEBUG := 0
+check: export PUBLIC_URL := https://console.example.com
+check: export TRUSTED_PROXY_COUNT := 1
+check: export DATABASE_URL := sqlite://:memory:
+check: export SECRET_KEY := signs-nothing-and-is-here-for-the-deployment-check-only
+check: export KEYS_ENCRYPTION_KEYS := AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
 check: $(VENV)/dev.stamp ## Lint, format, types, import rules, templates, migrations and the production settings
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
-	$(PRODUCTION) $(PY) -m mypy
+	$(PY) -m mypy
 	$(VENV)/bin/lint-imports
 	$(PY) -m djlint --quiet --lint templates
-	$(PRODUCTION) $(PY) manage.py makemigrations --check --dry-run
-	$(PRODUCTION) $(PY) manage.py check --deploy --fail-level WARNING
+	$(PY) manage.py makemigrations --check --dry-run
+	$(PY) manage.py check --deploy --fail-level WARNING
 
 bench: $(VENV)/dev.stamp ## Measure the pages and the verifier at full size
 	$(PY) -m bench
