@@ -18,11 +18,16 @@ class IllegalTransition(DomainError):
 
 
 class StaleEdit(DomainError):
-    """Somebody else saved in between. `changes` maps a field to what it holds now."""
+    """Somebody else saved in between.
 
-    def __init__(self, message: str, advice: str, changes: dict[str, str]) -> None:
+    `changes` maps a field to what it holds now, and `revision` is the one that holds it: who has seen
+    these changes may save over them, and nobody else's.
+    """
+
+    def __init__(self, message: str, advice: str, *, changes: dict[str, str], revision: int) -> None:
         super().__init__(message, advice)
         self.changes = changes
+        self.revision = revision
 
 
 class InvalidField(DomainError):

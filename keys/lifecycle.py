@@ -179,6 +179,7 @@ def update(*, key: ApiKey, name: str, description: str, revision: int, actor: Ac
             f"{entry.actor_name if entry else 'Somebody'} saved this key while you were editing it.",
             "Nothing of yours is saved yet. Compare, then save again to put yours in its place.",
             changes=before,
+            revision=current.revision,
         )
     try:
         with transaction.atomic():

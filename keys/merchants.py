@@ -73,6 +73,7 @@ def update(*, merchant: Merchant, name: str, website: str, revision: int, actor:
             f"{who} saved this merchant account while you were editing it.",
             "Nothing of yours is saved yet. Compare, then save again to put yours in its place.",
             changes=before,
+            revision=current.revision,
         )
     Merchant.objects.filter(pk=merchant.pk).update(
         **after, sort_name=fold(after["name"]), revision=F("revision") + 1

@@ -129,7 +129,7 @@ class ApiKeyDetailView(ApiKeyPageMixin, View):
         try:
             lifecycle.update(key=key, actor=actor_of(request, self.user), **form.cleaned_data)
         except StaleEdit as error:
-            form.resubmit(key.revision)
+            form.resubmit(error.revision)
             return self.page(request, key, form, status=409, conflict=error)
         except DomainError as error:
             form.refuse(error)

@@ -106,7 +106,7 @@ class MerchantDetailView(MerchantPageMixin, View):
         try:
             merchants.update(merchant=merchant, actor=actor_of(request, self.user), **form.cleaned_data)
         except StaleEdit as error:
-            form.resubmit(merchant.revision)
+            form.resubmit(error.revision)
             return self.page(request, merchant, form, status=409, conflict=error)
         messages.success(request, "Changes saved.")
         return redirect(merchant)
