@@ -28,7 +28,7 @@ def main(lock: Path) -> None:
 
 def is_complete() -> bool:
     """Whether .venv was made to its end, and the Python that it was made from is still there."""
-    return COMPLETE.exists() and subprocess.run([PYTHON, "-c", ""], check=False).returncode == 0
+    return COMPLETE.exists() and PYTHON.exists() and succeeds(PYTHON, "-c", "")
 
 
 def make_environment() -> None:
@@ -40,12 +40,7 @@ def make_environment() -> None:
 
 def require_ensurepip() -> None:
     """Debian packs `venv` apart from Python: as root it is fetched, anybody else is told what to run."""
-    if (
-        subprocess.run(
-            [sys.executable, "-c", "import ensurepip"], stderr=subprocess.DEVNULL, check=False
-        ).returncode
-        == 0
-    ):
+    if succeeds(sys.executable, "-c", "import ensurepip"):
         return
     package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
     if shutil.which("apt-get") is None:
@@ -106,5 +101,14 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
+def succeeds(*command: str | Path) -> bool:
+    return subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode == 0
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]).resolve())
+    try:
+        main(Path(sys.argv[1]).resolve())
+    except KeyboardInterrupt:
+        sys.exit("\nStopped. The next start goes on from here.")
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"This did not work: {' '.join(map(str, error.cmd))}")
