@@ -104,25 +104,14 @@ def test_keys_and_accounts_are_found_by_the_beginning_of_their_names(
             assert console.get(f"/admin/keys/{name}/?q={query}").status_code == 200, (name, query)
 
 
-@pytest.mark.parametrize("name", [*READ_ONLY, "user"])
-@pytest.mark.parametrize(
-    "address",
-    [
-        "nonsense/change/",
-        "0/change/",
-        "%00/change/",
-        "?o=99.-99",
-        "?p=99999",
-        "?p=x",
-        "?status=evil",
-        "?nonsense=1",
+def test_nonsense_breaks_no_page(console: Client, api_key: ApiKey) -> None:
+    for address in (
+        "nonsense/change/", "0/change/", "%00/change/", "?o=99.-99", "?p=99999", "?p=x", "?status=evil", "?nonsense=1",
         "?e=1",
-    ],
-)
-def test_nonsense_breaks_no_page(
-    console: Client, one_of_each: dict[str, object], name: str, address: str
-) -> None:
-    assert console.get(f"/admin/keys/{name}/{address}").status_code in {200, 302, 400}
+    ):  # fmt: skip
+        for name in ("apikey", "user"):
+            status = console.get(f"/admin/keys/{name}/{address}").status_code
+            assert status in {200, 302, 400}, (name, address)
 
 
 def test_people_are_made_here_and_never_deleted(console: Client, operator: User) -> None:

@@ -161,7 +161,7 @@ FIELDS = (
 )  # fmt: skip
 
 
-@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.dictionaries(st.sampled_from(FIELDS), ANYTHING | st.lists(ANYTHING, max_size=3), max_size=8))
 def test_no_form_breaks_whatever_is_sent(console: Client, api_key: ApiKey, data: dict[str, object]) -> None:
     """The test client raises what a view raises: an answer of any kind is not a 500."""
@@ -178,7 +178,7 @@ def test_no_form_breaks_whatever_is_sent(console: Client, api_key: ApiKey, data:
             assert HistoryEntry.objects.count() == before, address
 
 
-@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(query=st.dictionaries(
     st.sampled_from(["q", "status", "mode", "last_used", "sort", "after", "before", "key", "result", "outcome",
                      "path", "since", "until", "next"]),

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 import pytest
 import time_machine
 from django.test import Client
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keys.console import charts
@@ -38,6 +38,7 @@ def made_up(now: datetime, counts: list[tuple[int, int]]) -> Usage:
     )
 
 
+@settings(max_examples=40)
 @given(now=MOMENTS, counts=COUNTS, shape=SHAPES)
 def test_bars_fill_the_width_on_a_true_axis(
     now: datetime, counts: list[tuple[int, int]], shape: tuple[int, int, int]
@@ -65,6 +66,7 @@ def test_bars_fill_the_width_on_a_true_axis(
     assert starts == sorted(starts)
 
 
+@settings(max_examples=40)
 @given(now=MOMENTS, counts=COUNTS, shape=SHAPES)
 def test_bars_are_as_high_as_their_counts_and_every_failure_is_seen(
     now: datetime, counts: list[tuple[int, int]], shape: tuple[int, int, int]
@@ -89,6 +91,7 @@ def test_bars_are_as_high_as_their_counts_and_every_failure_is_seen(
             assert total == 0
 
 
+@settings(max_examples=40)
 @given(now=MOMENTS, counts=COUNTS)
 def test_the_small_chart_draws_the_same_bars(now: datetime, counts: list[tuple[int, int]]) -> None:
     usage = made_up(now, counts)
@@ -102,6 +105,7 @@ def test_the_small_chart_draws_the_same_bars(now: datetime, counts: list[tuple[i
     assert spark.succeeded.count("M") == sum(1 for c in columns if c.succeeded_height)
 
 
+@settings(max_examples=40)
 @given(now=MOMENTS)
 def test_ticks_are_at_every_fourth_hour_and_keep_clear_of_now(now: datetime) -> None:
     usage = made_up(now, [(1, 0)] * 25)

@@ -78,7 +78,7 @@ def backward(ordering: Ordering, size: int, start: str, *, few: bool = False) ->
 
 
 @pytest.mark.parametrize("sort", MerchantTable.orderings)
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=ROWS, size=SIZES, few=st.booleans())
 def test_every_row_comes_once_in_order_forward_and_backward(
     sort: str, rows: list[tuple[str, datetime]], size: int, few: bool
@@ -99,7 +99,7 @@ def test_every_row_comes_once_in_order_forward_and_backward(
 
 
 @pytest.mark.parametrize("sort", MerchantTable.orderings)
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=ROWS, more=ROWS, size=SIZES)
 def test_rows_that_arrive_in_between_disturb_nobody(
     sort: str, rows: list[tuple[str, datetime]], more: list[tuple[str, datetime]], size: int
@@ -265,7 +265,7 @@ def test_a_broken_cursor_shows_the_first_page(console: Client, way: str, label: 
     assert not page.has("nav", aria_label="Pages")
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(text=st.one_of(st.text(max_size=60), st.binary(max_size=60).map(raw), st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just(ID) | st.just(MOMENT),
     lambda inner: st.lists(inner, max_size=4), max_leaves=6,

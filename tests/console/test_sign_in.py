@@ -84,22 +84,24 @@ ELSEWHERE = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("target", ELSEWHERE)
-def test_sign_in_leads_nowhere_else(client: Client, operator: User, target: str) -> None:
-    form = page_of(client.get(LOGIN, {"next": target})).one("form", method="post").values()
-    response = client.post(LOGIN, form | {"login": operator.username, "password": PASSWORD})
+def test_sign_in_leads_nowhere_else(client: Client, operator: User) -> None:
+    for target in ELSEWHERE:
+        form = page_of(client.get(LOGIN, {"next": target})).one("form", method="post").values()
+        response = client.post(LOGIN, form | {"login": operator.username, "password": PASSWORD})
 
-    assert response.status_code == 302
-    assert response["Location"] in {"/merchants/", "/" + "a" * 5000}
+        assert response.status_code == 302, target
+        assert response["Location"] in {"/merchants/", "/" + "a" * 5000}, target
+        client.logout()
 
 
-@pytest.mark.parametrize("target", ELSEWHERE)
-def test_confirming_leads_nowhere_else(signed_in: Client, target: str) -> None:
-    response = signed_in.post("/accounts/reauthenticate/", {"password": PASSWORD, "next": target})
+def test_confirming_leads_nowhere_else(signed_in: Client) -> None:
+    for target in ELSEWHERE:
+        cache.clear()
+        response = signed_in.post("/accounts/reauthenticate/", {"password": PASSWORD, "next": target})
 
-    assert response.status_code == 302
-    assert "evil" not in response["Location"]
-    assert response["Location"].startswith("/")
+        assert response.status_code == 302, target
+        assert "evil" not in response["Location"], target
+        assert response["Location"].startswith("/"), target
 
 
 def test_people_who_are_switched_off_do_not_come_in(client: Client) -> None:
