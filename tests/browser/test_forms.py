@@ -265,6 +265,18 @@ def test_permissions_are_shown_as_they_were_chosen(new_key: Page, merchant: Merc
     assert ApiKey.objects.get(merchant=merchant).permissions == "payments:write refunds:read"
 
 
+def test_a_duplicate_is_linked_to_its_origin_in_both_histories(page: Page, key: ApiKey) -> None:
+    page.goto(console.api_key_page(key))
+    page.get_by_role("link", name="Duplicate", exact=True).click()
+    create(page)
+    page.get_by_role("link", name="Open the key's page").click()
+    corner = page.get_by_role("region", name="Developers corner")
+    expect(page.get_by_role("heading", name="Checkout (copy)", level=1)).to_be_visible()
+    corner.get_by_role("link", name="Checkout", exact=True).click()
+    expect(page.get_by_role("heading", name="Checkout", level=1)).to_be_visible()
+    expect(page.get_by_role("listitem").filter(has_text="Duplicated")).to_have_count(1)
+
+
 def test_a_second_merchant_account_of_the_same_name_asks_to_be_confirmed(page: Page) -> None:
     twin = MerchantFactory(name="Twin Peaks Coffee")
     page.goto("/merchants/new/")
