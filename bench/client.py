@@ -18,6 +18,8 @@ from bench.installation import ROOT, Installation
 HOST = "127.0.0.1"
 START_SECONDS = 120
 TIMEOUT_SECONDS = 120
+# The server closes a connection that nobody has used for half a minute.
+IDLE_SECONDS = 10
 TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
 
 
@@ -29,17 +31,23 @@ class BenchError(Exception):
 class Visitor:
     connection: http.client.HTTPConnection
     cookies: SimpleCookie = field(default_factory=SimpleCookie)
+    answered_at: float = 0.0
 
     def get(self, path: str) -> str:
         return self._ask("GET", path)[1]
 
     def time(self, path: str) -> tuple[float, int]:
         """Seconds from the request to the last byte of the answer, and its size in bytes."""
+        if time.perf_counter() - self.answered_at > IDLE_SECONDS:
+            # The server may be about to close the connection; opening one is no part of a page's time.
+            self.connection.close()
+            self.connection.connect()
         began = time.perf_counter()
         self.connection.request("GET", path, headers=self._headers())
         response = self.connection.getresponse()
         body = response.read()
-        seconds = time.perf_counter() - began
+        self.answered_at = time.perf_counter()
+        seconds = self.answered_at - began
         if response.status != 200:
             raise BenchError(f"{path} answered {response.status}")
         return seconds, len(body)
