@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import F, Sum
 from django.utils import timezone
 
 from keys.models import UsageHour, UsageMinute
@@ -189,4 +190,4 @@ def last_hour(subject: UUID, *, now: datetime | None = None) -> int:
     """Requests of the last 60 minutes."""
     end = Window.last_24_hours(now).end
     rows = UsageMinute.objects.filter(subject_id=subject, at__gte=end - HOUR, at__lt=end)
-    return sum(succeeded + failed for succeeded, failed in rows.values_list("succeeded", "failed"))
+    return int(rows.aggregate(total=Sum(F("succeeded") + F("failed")))["total"] or 0)

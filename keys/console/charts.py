@@ -6,6 +6,7 @@ long, and the bars fill the 24 hours without a hole.
 
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import urlencode
 
 from keys.usage import HOUR, Bar, Usage
 
@@ -23,6 +24,19 @@ class Column:
     succeeded_height: float
     failed_y: float
     failed_height: float
+
+    @property
+    def span(self) -> str:
+        return f"{self.bar.start:%H:%M} to {self.bar.end:%H:%M}"
+
+    @property
+    def words(self) -> str:
+        return f"{self.span}: {self.bar.succeeded:,} succeeded, {self.bar.failed:,} failed"
+
+    @property
+    def query(self) -> str:
+        """What the request log is asked for to show this bar's requests."""
+        return urlencode({"since": self.bar.start.isoformat(), "until": self.bar.end.isoformat()})
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,7 +89,7 @@ class ApiKeyDuplicateView(ApiKeyCreateView):
 
 class ApiKeyPageMixin(ConsoleMixin):
     def key(self, pk: UUID) -> ApiKey:
-        keys = ApiKey.objects.select_related("merchant", "created_by", "duplicated_from")
+        keys = ApiKey.objects.select_related("merchant", "duplicated_from")
         return get_object_or_404(keys, pk=pk)
 
     def page(
