@@ -45,12 +45,13 @@ def arguments() -> argparse.Namespace:
 def measure_pages(found: dict[str, Installation], *, rounds: int, warm_up: int) -> list[Series]:
     """The same pages of each installation, and the admin's of the big one, timed in turn."""
     word = found["small"].probe("")["word"]
+    asked = {name: pages(installation.probe(word)) for name, installation in found.items()}
+    asked["big"] += admin_pages()
     series: list[Series] = []
     with ExitStack() as stack:
         for name, installation in found.items():
             visitor = stack.enter_context(serving(installation))
-            asked = pages(installation.probe(word)) + (admin_pages() if name == "big" else [])
-            series += [Series(name, page, visitor) for page in asked]
+            series += [Series(name, page, visitor) for page in asked[name]]
         with console.status("Measuring…") as status:
             total = rounds + warm_up
             measure.run(

@@ -71,7 +71,7 @@ def show(
     vendor: str, measured: list[Row], *, big: Installation, small: Installation, console: Console
 ) -> None:
     table = Table(title=f"{vendor}: {big.size}\nsmall: {small.size}", title_justify="left", title_style="")
-    table.add_column("Page")
+    table.add_column("Page", no_wrap=True)
     for heading in ("Median", "95th %", "Small", f"× small ≤ {OF_SMALL}", "Admin", f"× admin ≤ {OF_ADMIN}"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in measured:
