@@ -12,10 +12,13 @@ from uuid import UUID, uuid4
 import pytest
 from django.db import connection, transaction
 from django.db.models import QuerySet
+from django.http import QueryDict
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from keys.console.filters import MerchantFilter
 from keys.console.keyset import BadCursor, Ordering, cursor_for, paginate
 from keys.console.tables import ApiKeyTable, MerchantTable, RequestTable
 from keys.gateway.ingest import ingest
@@ -367,13 +370,39 @@ def test_what_a_search_found_is_sorted_and_not_looked_for_along_the_order(
 ) -> None:
     ordering = MerchantTable.orderings[sort]
     cursor = cursor_for(insert([("m", NOON)])[0], ordering)
-    found = Merchant.objects.filter(pk__in=[uuid4() for _ in range(500)])
+    monkeypatch.setattr("keys.search.find", lambda text: [uuid4() for _ in range(200)])
+    query = QueryDict("q=m&status=disabled")
+    searched = MerchantFilter(query, queryset=Merchant.objects.all())
+    found = searched.qs
+    assert searched.few
 
     for place in ({}, {"after": cursor}, {"before": cursor}):
-        text = explained(found, ordering, monkeypatch, few=True, **place)
+        text = explained(found, ordering, monkeypatch, few=searched.few, **place)
         if connection.vendor == "postgresql":
             assert "Sort Key: (COALESCE" in text
             assert "ROW(" not in text.partition("Index Cond")[2].partition("Filter")[0], text
         else:
             assert "sqlite_autoindex_keys_merchant_1" in text, text
             assert "USE TEMP B-TREE FOR ORDER BY" in text, text
+
+
+@pytest.mark.parametrize("query", ["", "&result=failed", "&result=5xx&path=/v1"])
+def test_the_requests_of_one_key_are_not_looked_for_among_all_of_the_account(
+    console: Client, api_key: ApiKey, query: str
+) -> None:
+    ingest([RecordFactory(key=api_key, at=NOON, status=500)])
+    with CaptureQueriesContext(connection) as captured:
+        console.get(f"/merchants/{api_key.merchant.public_id}/requests/?key={api_key.public_id}{query}")
+    asked = [entry["sql"] for entry in captured if 'FROM "keys_requestlog"' in entry["sql"]]
+    assert len(asked) == 2  # the rows, and their number
+
+    index = "request_failed_by_key" if query else "request_by_key"
+    explain = "EXPLAIN" if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN"
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SET LOCAL enable_seqscan = off")
+        for sql in asked:
+            cursor.execute(f"{explain} {sql.replace('%', '%%')}")
+            text = str(cursor.fetchall())
+            assert index in text or (connection.vendor == "postgresql" and "request_by_key" in text), text
+            assert "by_merch" not in text, text
