@@ -37,7 +37,7 @@ ARGUMENTS = (
 )
 DESKTOP = {"width": 1280, "height": 800}
 # Two cores shared with a server and other work: what takes longer than this is stuck.
-PATIENCE_MS = 10_000
+PATIENCE_MS = 25_000
 
 StorageState = dict[str, Any]
 Browse = Callable[..., Page]

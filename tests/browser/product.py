@@ -17,7 +17,7 @@ from tests.factories import PASSWORD
 
 ROOT = Path(__file__).resolve().parents[2]
 OPERATOR = "operator"
-START_SECONDS = 60
+START_SECONDS = 150
 STOP_SECONDS = 15
 
 
