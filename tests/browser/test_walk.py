@@ -13,8 +13,8 @@ from tests.factories import MerchantFactory
 
 pytestmark = pytest.mark.browser
 
-NAME = "Checkout backend"
-RENAMED = "Checkout of the shop"
+NAME = "Backend of the outfitters"
+RENAMED = "Checkout of the outfitters"
 
 
 def test_the_life_of_an_api_key(browse: Browse, product: Product) -> None:
