@@ -2,15 +2,16 @@
 
 Two things are added to granian. Ctrl-C reaches every process of the terminal, and the main process then sends its
 worker a SIGTERM of its own; granian's handler, run a second time inside itself, waits for its own lock for ever. So
-both processes block these signals, and a thread of ours takes the first of them and no other. And a worker whose main
-process was killed would go on holding the port: it stops by itself.
+both processes block these signals, and a thread of ours takes the first of them and no other. The worker leaves Ctrl-C
+to the main process, which would otherwise find it gone before it knows why. And a worker whose main process was killed
+would go on holding the port: it stops by itself.
 """
 
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from granian import Granian
@@ -24,6 +25,8 @@ HOST = "127.0.0.1"
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # How long requests under way may take to finish once the server is told to stop.
 GRACE_SECONDS = 5
+# A SIGTERM for the whole group reaches a worker as early as the main process, which has to be first to act on it.
+AFTER_MAIN_SECONDS = 0.2
 
 
 def serve(*, port: int, blocking_threads: int) -> None:
@@ -40,7 +43,7 @@ def serve(*, port: int, blocking_threads: int) -> None:
         log_level=LogLevels.warning,
         workers_kill_timeout=GRACE_SECONDS,
     )
-    take_one_stop_signal(server.signal_handler_interrupt)
+    take_one_stop_signal(server.signal_handler_interrupt, among=STOP_SIGNALS)
     server.serve()
 
 
@@ -49,24 +52,25 @@ def application() -> "WSGIApplication":
     before_granian = signal.getsignal(signal.SIGTERM)
 
     def stop() -> None:
+        time.sleep(AFTER_MAIN_SECONDS)
         handler = signal.getsignal(signal.SIGTERM)
         if handler is before_granian or not callable(handler):
             os._exit(0)  # Not listening yet: nobody waits for an answer.
         handler(signal.SIGTERM, None)
 
-    take_one_stop_signal(stop)
+    take_one_stop_signal(stop, among=(signal.SIGTERM,))
     threading.Thread(target=_outlive_nobody, args=(os.getppid(),), daemon=True).start()
     from merchantadmin.wsgi import application as django  # noqa: PLC0415
 
     return django
 
 
-def take_one_stop_signal(stop: Callable[[], None]) -> None:
-    """Have `stop` called, once, from a thread of its own, at the first SIGINT or SIGTERM."""
+def take_one_stop_signal(stop: Callable[[], None], *, among: Collection[signal.Signals]) -> None:
+    """Have `stop` called, once, from a thread of its own, at the first of these signals; no other stops the process."""
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
 
     def wait() -> None:
-        signal.sigwait(STOP_SIGNALS)
+        signal.sigwait(among)
         stop()
 
     threading.Thread(target=wait, daemon=True).start()
