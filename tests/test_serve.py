@@ -1,6 +1,7 @@
 """What `serve` prepares, step by step and in this process; tests/test_serve_process.py starts it for real."""
 
 import os
+import signal
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -17,6 +18,25 @@ def command():
     command = serve.Command()
     command.console = serve.new_console()
     return command
+
+
+@pytest.fixture
+def kept_handlers():
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("kept_handlers")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_that_got_lost_is_heeded_later(number) -> None:
+    interruption = serve.Interruption()
+    interruption.heed()
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(number)
+    with pytest.raises(KeyboardInterrupt):
+        interruption.heed()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -50,17 +50,16 @@ class Command(BaseCommand):
     def handle(self, *, reload: bool, **options: Any) -> None:
         if settings.DEBUG is not reload:
             raise CommandError("`serve` runs with DEBUG off, `serve --reload` with DEBUG=1.")
-        signal.signal(signal.SIGTERM, _interrupt)
+        self.interruption = Interruption()
         os.umask(0o077)
         self.console = new_console()
         try:
             self.prepare(reload)
+            self.serve(reload)
         except OperationalError as error:
             raise CommandError(f"The database cannot be used: {str(error).strip()}") from error
         except KeyboardInterrupt:
             self.console.print("\nStopped before it was ready. The next start begins where it is needed.")
-            return
-        self.serve(reload)
 
     def prepare(self, reload: bool) -> None:
         require_free(settings.PORT)
@@ -71,6 +70,7 @@ class Command(BaseCommand):
                 self.prepare_static_files()
             self.prepare_database()
         connections.close_all()
+        self.interruption.heed()
 
     def serve(self, reload: bool) -> None:
         """Hand over to the server; it stops at the first Ctrl-C or SIGTERM."""
@@ -102,6 +102,7 @@ class Command(BaseCommand):
         """Say what is being done, with a sign of life while it lasts."""
         with self.console.status(f"{doing}…"):
             yield
+            self.interruption.heed()
         self.console.print(f"{doing}: done.")
 
     def prepare_database(self) -> None:
@@ -114,6 +115,7 @@ class Command(BaseCommand):
                     call_command("migrate", interactive=False, verbosity=0)
             if not self.prepare_people():
                 self.show_sign_in(name=known_operator())
+            self.interruption.heed()
         self.check(tags=[Tags.database], databases=["default"])
 
     @transaction.atomic
@@ -153,6 +155,25 @@ class Command(BaseCommand):
         with self.step("Collecting static files"):
             call_command("collectstatic", interactive=False, verbosity=0)
         stamp.write_text(sources)
+
+
+class Interruption:
+    """Ctrl-C or SIGTERM during the preparation. It is raised where it arrives, and remembered: an exception that
+    arrives within a finalizer, or within a function that SQLite calls, gets lost there."""
+
+    def __init__(self) -> None:
+        self.arrived = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._arrive)
+
+    def heed(self) -> None:
+        """Raise KeyboardInterrupt if there was one."""
+        if self.arrived:
+            raise KeyboardInterrupt
+
+    def _arrive(self, signum: int, frame: FrameType | None) -> None:
+        self.arrived = True
+        raise KeyboardInterrupt
 
 
 def new_console() -> Console:
@@ -222,7 +243,3 @@ def static_sources() -> str:
             stat = Path(storage.path(name)).stat()
             digest.update(f"{storage.location}/{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
     return digest.hexdigest()
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
