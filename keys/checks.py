@@ -73,7 +73,7 @@ def database_guards(databases: Sequence[str] | None = None, **kwargs: Any) -> li
     problems: list[CheckMessage] = []
     for alias in databases or []:
         connection = connections[alias]
-        if "keys_historyentry" not in connection.introspection.table_names():
+        if "keys_change" not in connection.introspection.table_names():
             continue
         if missing := guards.expected(connection) - guards.installed(connection):
             problems.append(

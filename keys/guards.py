@@ -6,6 +6,9 @@ more, but for the time of its last use; a key, a merchant account and a history 
 history row never changes. (An account has a history from its creation on, so there is no empty one to
 delete.)
 
+Beside these guards, which refuse, stand the triggers of the feed (keys/sql/feed.*.sql), which tell verifiers of every
+change that a verdict depends on, whoever makes it.
+
 They are installed after every migration, and again whenever asked: on SQLite, Django alters a table by
 building a new one and dropping the old, and its triggers vanish with it. The SQL lies in keys/sql/, one
 file for each database: only SQLite can replace a row, and only PostgreSQL empty a table, without a word to
@@ -22,16 +25,19 @@ from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 SQL = Path(__file__).parent / "sql"
-_TRIGGER = re.compile(r"^CREATE (?:OR REPLACE )?TRIGGER (guard_\w+) \w+ \w+ ON (\w+)", re.MULTILINE)
+_TRIGGER = re.compile(
+    r"^CREATE (?:OR REPLACE )?TRIGGER ((?:guard|feed)_\w+) \w+ \w+(?: OF [\w, ]+)? ON (\w+)", re.MULTILINE
+)
 
 # Name, table, and whether it fires in every session: on PostgreSQL a trigger can be disabled.
 _PRESENT = {
     "sqlite": (
-        "SELECT name, tbl_name, 1 FROM sqlite_master WHERE type = 'trigger' AND substr(name, 1, 6) = 'guard_'"
+        "SELECT name, tbl_name, 1 FROM sqlite_master "
+        "WHERE type = 'trigger' AND (name GLOB 'guard_*' OR name GLOB 'feed_*')"
     ),
     "postgresql": (
         "SELECT tgname, relname, tgenabled = 'A' FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid "
-        "WHERE starts_with(tgname, 'guard_') AND pg_table_is_visible(tgrelid)"
+        "WHERE (starts_with(tgname, 'guard_') OR starts_with(tgname, 'feed_')) AND pg_table_is_visible(tgrelid)"
     ),
 }
 
@@ -71,7 +77,7 @@ def remove(connection: BaseDatabaseWrapper) -> None:
 def install_after_migrate(sender: AppConfig, using: str, plan: Any = None, **kwargs: Any) -> None:
     """Receiver of `post_migrate`; a plan that stops short of the tables is left alone."""
     connection = connections[using]
-    if "keys_historyentry" in connection.introspection.table_names():
+    if "keys_change" in connection.introspection.table_names():
         install(connection)
 
 
@@ -90,7 +96,7 @@ def _drop(connection: BaseDatabaseWrapper, triggers: dict[str, str]) -> None:
 
 @cache
 def _script(vendor: str) -> str:
-    return (SQL / f"guards.{vendor}.sql").read_text()
+    return "\n---\n".join((SQL / f"{name}.{vendor}.sql").read_text() for name in ("guards", "feed"))
 
 
 @cache

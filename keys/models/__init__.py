@@ -4,15 +4,22 @@ from keys.models.access import User
 from keys.models.apikey import ApiKey
 from keys.models.history import HistoryEntry
 from keys.models.merchant import Merchant, MerchantTerm
+from keys.models.recording import RecordingLoss, SpoolFile
 from keys.models.requestlog import RequestLog, UsageHour, UsageMinute
+from keys.models.verifier import Acknowledgement, Change, Verifier
 
 __all__ = [
+    "Acknowledgement",
     "ApiKey",
+    "Change",
     "HistoryEntry",
     "Merchant",
     "MerchantTerm",
+    "RecordingLoss",
     "RequestLog",
+    "SpoolFile",
     "UsageHour",
     "UsageMinute",
     "User",
+    "Verifier",
 ]

@@ -33,7 +33,10 @@ class RequestLog(models.Model):
     outcome = models.CharField(max_length=24, choices=Outcome.choices)
     duration_us = models.PositiveIntegerField()
     address = models.GenericIPAddressField(null=True)
-    request_id = models.CharField(max_length=64, blank=True)
+    # What others call this request, where they report it; ours for it is `public_id`.
+    request_id = models.CharField(max_length=64, blank=True, db_default="")
+    # Whether `status` is what the API answered, rather than what the verdict was.
+    reported = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         verbose_name = "request"
