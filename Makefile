@@ -56,7 +56,7 @@ check: $(VENV)/dev.stamp ## Lint, format, types, import rules, templates, migrat
 	$(PY) manage.py makemigrations --check --dry-run
 	$(PY) manage.py check --deploy --fail-level WARNING
 
-bench: $(VENV)/dev.stamp ## Measure the pages and the verifier at full size
+bench: $(VENV)/bench.stamp ## Measure the pages and the verifier at full size
 	$(PY) -m bench
 
 screenshots: $(VENV)/dev.stamp ## Take the pictures of docs/screenshots/ anew
@@ -66,6 +66,7 @@ screenshots: $(VENV)/dev.stamp ## Take the pictures of docs/screenshots/ anew
 lock: $(VENV)/dev.stamp ## Bring lock/ up to date with pyproject.toml; UPGRADE=1 takes the newest versions
 	$(PY) -m uv pip compile $(LOCK_OPTIONS) pyproject.toml -o lock/run.txt
 	$(PY) -m uv pip compile $(LOCK_OPTIONS) pyproject.toml --group dev -o lock/dev.txt
+	$(PY) -m uv pip compile $(LOCK_OPTIONS) pyproject.toml --group bench -o lock/bench.txt
 
 # No index, no host, no comments: versions and hashes for every platform and every Python that is supported.
 LOCK_OPTIONS := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \

@@ -12,8 +12,13 @@ DECLARED = {
     "To run": PROJECT["project"]["dependencies"],
     "To test": PROJECT["dependency-groups"]["test"],
     "To check": PROJECT["dependency-groups"]["check"],
+    "To benchmark": PROJECT["dependency-groups"]["bench"],
 }
-LOCKS = {"run.txt": ["To run"], "dev.txt": ["To run", "To test", "To check"]}
+LOCKS = {
+    "run.txt": ["To run"],
+    "dev.txt": ["To run", "To test", "To check"],
+    "bench.txt": ["To run", "To benchmark"],
+}
 
 
 def canonical(requirement: str) -> str:
@@ -56,7 +61,8 @@ def test_the_lock_file_names_no_index_and_no_host(lock):
     assert not re.search(r"index|find-links|trusted-host|://|@|^-", text, re.MULTILINE)
 
 
-def test_what_tests_need_agrees_with_what_runs():
-    running, developing = requirements("run.txt"), requirements("dev.txt")
+@pytest.mark.parametrize("lock", [lock for lock in LOCKS if lock != "run.txt"])
+def test_what_tests_and_benchmarks_need_agrees_with_what_runs(lock):
+    running, more = requirements("run.txt"), requirements(lock)
     for name, entry in running.items():
-        assert entry.split()[0] == developing[name].split()[0]
+        assert entry.split()[0] == more[name].split()[0]
