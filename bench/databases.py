@@ -1,8 +1,7 @@
 """Where the data sets lie: SQLite files, or a PostgreSQL server of our own; new ones, or those of an earlier run."""
 
 import os
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,32 +11,39 @@ from bench.installation import Installation
 from bench.sizes import Size
 
 VENDORS = ("sqlite", "postgresql")
+# From the name of an installation to the address of its database, which is there from then on.
+Addresses = Callable[[str], str]
 
 
 @contextmanager
 def installations(vendor: str, *, folder: Path, sizes: dict[str, Size]) -> Iterator[dict[str, Installation]]:
-    """An installation for each of `sizes`, by its name, ready to be measured: built now unless fresh ones are there."""
-    opened = _postgresql if vendor == "postgresql" else _sqlite
-    with opened(folder / vendor, sizes) as found:
-        for installation in found.values():
-            if not installation.is_fresh():
-                _empty(installation)
-                installation.build()
-        yield found
+    """An installation for each of `sizes`, by its name, ready to be measured."""
+    with databases(vendor, folder=folder) as address_of:
+        yield {
+            name: prepared(name, size=size, folder=folder / vendor, address_of=address_of)
+            for name, size in sizes.items()
+        }
+
+
+def prepared(name: str, *, size: Size, folder: Path, address_of: Addresses) -> Installation:
+    """An installation of this size: built now, unless a fresh one is there."""
+    installation = Installation.at(folder / name, name=name, database_url=address_of(name), size=size)
+    installation.build()
+    return installation
 
 
 @contextmanager
-def _sqlite(folder: Path, sizes: dict[str, Size]) -> Iterator[dict[str, Installation]]:
-    yield {
-        name: Installation.at(
-            folder / name, name=name, database_url=f"sqlite:///{folder / name / 'bench.sqlite3'}", size=size
-        )
-        for name, size in sizes.items()
-    }
+def databases(vendor: str, *, folder: Path) -> Iterator[Addresses]:
+    """A place for databases of this vendor, for as long as the context lasts."""
+    if vendor == "sqlite":
+        yield lambda name: f"sqlite:///{folder / vendor / name / 'bench.sqlite3'}"
+    else:
+        with _postgresql(folder / vendor) as addresses:
+            yield addresses
 
 
 @contextmanager
-def _postgresql(folder: Path, sizes: dict[str, Size]) -> Iterator[dict[str, Installation]]:
+def _postgresql(folder: Path) -> Iterator[Addresses]:
     folder.mkdir(parents=True, exist_ok=True)
     # The package keeps a lock file there; where nothing is named it would use a place that all users share.
     runtime = folder / "run"
@@ -48,15 +54,7 @@ def _postgresql(folder: Path, sizes: dict[str, Size]) -> Iterator[dict[str, Inst
 
     server = get_server(folder / "server", cleanup_mode="stop")
     try:
-        yield {
-            name: Installation.at(
-                folder / name,
-                name=name,
-                database_url=_database(server.get_uri(), f"bench_{name}"),
-                size=size,
-            )
-            for name, size in sizes.items()
-        }
+        yield lambda name: _database(server.get_uri(), f"bench_{name}")
     finally:
         server.cleanup()
 
@@ -68,14 +66,3 @@ def _database(uri: str, name: str) -> str:
             connection.execute(f"CREATE DATABASE {name}")
     base, _, query = uri.partition("?")
     return f"{base.rpartition('/')[0]}/{name}?{query}"
-
-
-def _empty(installation: Installation) -> None:
-    """Remove what an earlier run left."""
-    url = installation.database_url
-    if url.startswith("postgresql"):
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute("DROP SCHEMA public CASCADE")
-            connection.execute("CREATE SCHEMA public")
-    shutil.rmtree(installation.data_dir)
-    installation.data_dir.mkdir()

@@ -2,13 +2,16 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_urlsafe
-from typing import Any
+from typing import Any, Self
+
+import psycopg
 
 from bench.sizes import Size
 
@@ -30,10 +33,11 @@ class Installation:
     database_url: str
     size: Size
     password: str
+    settings: str = "merchantadmin.settings"
 
     @classmethod
-    def at(cls, data_dir: Path, *, name: str, database_url: str, size: Size) -> "Installation":
-        data_dir.mkdir(parents=True, exist_ok=True)
+    def at(cls, data_dir: Path, *, name: str, database_url: str, size: Size) -> Self:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         return cls(name, data_dir, database_url, size, password=token_urlsafe(12))
 
     @property
@@ -43,7 +47,7 @@ class Installation:
             "DATA_DIR": str(self.data_dir),
             "DATABASE_URL": self.database_url,
             "DEMO": "0",
-            "DJANGO_SETTINGS_MODULE": "merchantadmin.settings",
+            "DJANGO_SETTINGS_MODULE": self.settings,
             "DJANGO_SUPERUSER_USERNAME": f"{OPERATOR}-{self.password[:6]}",
             "DJANGO_SUPERUSER_PASSWORD": self.password,
         }
@@ -55,26 +59,45 @@ class Installation:
     def manage(self, *arguments: str) -> None:
         self._run("manage.py", *arguments)
 
-    def is_fresh(self) -> bool:
-        """Whether the data of an earlier run is here, whole, and still of today."""
-        record = self._record()
-        return record.get("size") == str(self.size) and time.time() - record["built_at"] < FRESH_SECONDS
-
     def build(self) -> None:
-        """Make the tables and fill them; the data directory and the database must be empty."""
+        """Make the tables and fill them, unless the data of an earlier run is here, whole, and still of today."""
+        if self._is_fresh():
+            return
+        self.empty()
         began = time.monotonic()
-        self.manage("migrate", "--verbosity=0")
-        self.manage("seed_demo", *self.size.options())
+        self.fill()
         record = {"size": str(self.size), "built_at": time.time(), "seconds": time.monotonic() - began}
         self._record_file.write_text(json.dumps(record))
+
+    def fill(self) -> None:
+        self.manage("migrate", "--verbosity=0")
+        for options in self.size.loads():
+            self.manage("seed_demo", *options)
+
+    def empty(self) -> None:
+        """Remove what an earlier run left."""
+        if self.database_url.startswith("postgresql"):
+            with psycopg.connect(self.database_url, autocommit=True) as connection:
+                connection.execute("DROP SCHEMA public CASCADE")
+                connection.execute("CREATE SCHEMA public")
+        shutil.rmtree(self.data_dir)
+        self.data_dir.mkdir(mode=0o700)
+
+    def _is_fresh(self) -> bool:
+        record = self._record()
+        return record.get("size") == str(self.size) and time.time() - record["built_at"] < FRESH_SECONDS
 
     @property
     def build_seconds(self) -> float:
         return float(self._record()["seconds"])
 
     def probe(self, word: str) -> dict[str, Any]:
-        """Whose pages to ask for: see bench.probe."""
-        return dict(json.loads(self._run("-m", "bench.probe", word, stdout=subprocess.PIPE)))
+        """Whose pages to ask for: see bench.console.probe."""
+        return dict(json.loads(self.ask("bench.console.probe", word)))
+
+    def ask(self, module: str, *arguments: str) -> str:
+        """What a module of the benchmark prints when it runs inside this installation."""
+        return self._run("-m", module, *arguments, stdout=subprocess.PIPE)
 
     def _run(self, *arguments: str, stdout: int | None = None) -> str:
         """What Python says to `arguments` in this installation, where that is asked for."""

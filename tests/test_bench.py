@@ -7,11 +7,11 @@ import pytest
 from django.test import Client
 from rich.console import Console
 
-from bench import measure, report
+from bench.console import measure, report
+from bench.console.measure import Series
+from bench.console.pages import Page, admin_pages, pages
+from bench.console.probe import subjects
 from bench.installation import Installation
-from bench.measure import Series
-from bench.pages import Page, admin_pages, pages
-from bench.probe import subjects
 from bench.sizes import Size
 from keys.demo import bulk
 from keys.demo.progress import ProgressReport

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from random import Random
 from statistics import median, quantiles
 
-from bench.client import Visitor
-from bench.pages import Page
+from bench.console.pages import Page
+from bench.console.visitor import Visitor
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ class Page:
 
 
 def pages(subjects: dict[str, Any]) -> list[Page]:
-    """The console's pages for the subjects that bench.probe chose."""
+    """The console's pages for the subjects that bench.console.probe chose."""
     return [
         Page("Merchants", "/merchants/", ADMIN_MERCHANTS),
         Page("Deep page", f"/merchants/?{urlencode({'after': subjects['cursor']})}", ADMIN_MERCHANTS),

@@ -1,4 +1,4 @@
-"""Chooses whose pages are measured, inside the product's own process: `python -m bench.probe WORD` prints JSON.
+"""Chooses whose pages are measured, inside the product's own process: `python -m bench.console.probe WORD` prints JSON.
 
 The small data set and the big one are asked for pages of the same length: a merchant account with the same number of
 keys, all of them busy, and the busiest key.

@@ -1,17 +1,13 @@
 """What was measured, as a table with its aims and as JSON."""
 
-import os
-import platform
-import sqlite3
-import sys
 from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from bench.console.measure import Series
 from bench.installation import Installation
-from bench.measure import Series
 
 OF_ADMIN = 0.5
 OF_SMALL = 1.2
@@ -92,26 +88,11 @@ def _judged(ratio: float, aim: float) -> str:
     return f"{ratio:.2f} {'met' if ratio <= aim else 'NOT MET'}"
 
 
-def as_json(
-    measured: dict[str, list[Row]], built: dict[str, dict[str, Installation]], rounds: int
-) -> dict[str, Any]:
+def as_json(measured: list[Row], built: dict[str, Installation]) -> dict[str, Any]:
     return {
-        "machine": {
-            "system": platform.platform(),
-            "processors": os.cpu_count(),
-            "python": platform.python_version(),
-            "sqlite": sqlite3.sqlite_version,
-            "command": sys.argv[1:],
+        "data_sets": {
+            name: {"size": str(each.size), "build_seconds": round(each.build_seconds, 1)}
+            for name, each in built.items()
         },
-        "rounds": rounds,
-        "databases": {
-            vendor: {
-                "data_sets": {
-                    name: {"size": str(each.size), "build_seconds": round(each.build_seconds, 1)}
-                    for name, each in built[vendor].items()
-                },
-                "pages": [row.as_json() for row in found],
-            }
-            for vendor, found in measured.items()
-        },
+        "pages": [row.as_json() for row in measured],
     }

@@ -2,9 +2,6 @@
 
 import http.client
 import re
-import signal
-import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -13,18 +10,13 @@ from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
 from urllib.parse import urlencode
 
-from bench.installation import ROOT, Installation
+from bench.installation import Installation
+from bench.server import HOST, BenchError, free_port, running
 
-HOST = "127.0.0.1"
-START_SECONDS = 120
 TIMEOUT_SECONDS = 120
 # The server closes a connection that nobody has used for half a minute.
 IDLE_SECONDS = 10
 TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
-
-
-class BenchError(Exception):
-    """The measurement makes no sense: a page is not what it should be."""
 
 
 @dataclass(slots=True)
@@ -80,35 +72,9 @@ class Visitor:
 @contextmanager
 def serving(installation: Installation) -> Iterator[Visitor]:
     """The installation's server for as long as the context lasts, and an operator who has signed in to it."""
-    port = _free_port()
-    environment = installation.environment | {"PORT": str(port)}
+    port = free_port()
     command = [sys.executable, "manage.py", "serve"]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)  # noqa: S603
-    try:
-        _wait_for(port, process)
+    with running(command, environment=installation.environment | {"PORT": str(port)}, port=port):
         visitor = Visitor(http.client.HTTPConnection(HOST, port, timeout=TIMEOUT_SECONDS))
         visitor.sign_in(name=installation.operator, password=installation.password)
         yield visitor
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind((HOST, 0))
-        return int(listener.getsockname()[1])
-
-
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise BenchError(f"the server ended with {process.returncode}")
-        try:
-            socket.create_connection((HOST, port), timeout=1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise BenchError("the server did not start")

@@ -1,0 +1,69 @@
+"""The servers that are asked: the product's, and the same server around something else."""
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.cores import Cores
+from bench.installation import Installation
+from bench.server import BenchError, free_port, running, start, stop
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """`pid` is the main process; what answers is its worker."""
+
+    port: int
+    pid: int
+
+    def worker(self) -> int:
+        """The process that answers: the server's child with the largest memory, beside which all others are small."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children")
+        if not children.exists():
+            raise BenchError("this system does not say which processes belong to the server")
+        return max(map(int, children.read_text().split()), key=resident_bytes)
+
+
+@contextmanager
+def serving(installation: Installation, *, cores: Cores, **variables: str) -> Iterator[Server]:
+    """`manage.py serve`, as people start it."""
+    command = [sys.executable, "manage.py", "serve"]
+    with _started(command, installation.environment | variables, cores) as server:
+        yield server
+
+
+@contextmanager
+def serving_another(application: str, installation: Installation, *, cores: Cores) -> Iterator[Server]:
+    """The same server around another application, `module:name`."""
+    command = [sys.executable, "-m", "bench.gateway.launch", application]
+    with _started(command, installation.environment, cores) as server:
+        yield server
+
+
+@contextmanager
+def draining(installation: Installation, *, cores: Cores) -> Iterator[int]:
+    """`manage.py drain`, as a production host runs it; yields its process's number."""
+    process = start([sys.executable, "manage.py", "drain"], environment=installation.environment, cores=cores)
+    try:
+        yield process.pid
+        if process.poll() is not None:
+            raise BenchError(f"the drain ended with {process.returncode}")
+    finally:
+        stop(process)
+
+
+@contextmanager
+def _started(command: list[str], environment: Mapping[str, str], cores: Cores) -> Iterator[Server]:
+    port = free_port()
+    with running(command, environment={**environment, "PORT": str(port)}, port=port, cores=cores) as process:
+        yield Server(port, process.pid)
+
+
+def resident_bytes(pid: int) -> int:
+    """How much memory the process has now."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    return 0
