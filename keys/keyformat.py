@@ -19,6 +19,7 @@ ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 RANDOM_LENGTH = 32
 CHECKSUM_LENGTH = 6
 BODY_LENGTH = RANDOM_LENGTH + CHECKSUM_LENGTH
+LENGTH = len("sk_live_") + BODY_LENGTH
 
 PATTERN = re.compile(rf"sk_(live|test)_[0-9A-Za-z]{{{BODY_LENGTH}}}", re.ASCII)
 # Broader than PATTERN on purpose: a key with a typing mistake, or run together with the word before it, is

@@ -23,6 +23,7 @@ _READ_AS = {"HEAD": "GET"}
 _PARAMETER = re.compile(r"\{[a-z_]+\}")
 # Control characters (C0 and C1), and what a server that decodes twice or cuts parameters off stumbles over.
 _AMBIGUOUS = re.compile(r"[\x00-\x1f\x7f-\x9f/\\;?#%]")
+_PLAIN_PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)+")
 _LITERAL = re.compile(r"[A-Za-z0-9._~-]+")
 
 
@@ -49,11 +50,20 @@ class Grants(Mapping[str, Access]):
     `X-Key-Permissions` says.
     """
 
-    __slots__ = ("_accesses",)
+    __slots__ = ("_accesses", "covered")
+
+    # Each need that these grants cover, as text: what write includes is worked out once, not at every request.
+    covered: frozenset[str]
 
     def __init__(self, accesses: Mapping[str, str] | Iterable[tuple[str, str]] = ()) -> None:
         pairs = ((name, Access(access)) for name, access in dict(accesses).items())
         self._accesses = {name: access for name, access in sorted(pairs) if access is not Access.NONE}
+        self.covered = frozenset(
+            f"{name}:{covered.value}"
+            for name, access in self._accesses.items()
+            for covered in Access
+            if _STRENGTH[covered] <= _STRENGTH[access]
+        )
 
     @classmethod
     def parse(cls, text: str) -> "Grants":
@@ -90,12 +100,16 @@ class Permission:
 
     resource: str
     access: Access
+    text: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", f"{self.resource}:{self.access.value}")
 
     def granted_by(self, grants: Grants) -> bool:
-        return _STRENGTH[grants.get(self.resource, Access.NONE)] >= _STRENGTH[self.access]
+        return self.text in grants.covered or self.access is Access.NONE
 
     def __str__(self) -> str:
-        return f"{self.resource}:{self.access.value}"
+        return self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,7 +352,12 @@ def split_path(path: str) -> list[str] | None:
     `;`, `?`, `#`, `%`, control characters, and bytes that are not UTF-8.
     """
     path = path.partition("?")[0]
-    if not path.startswith("/") or len(path) > PATH_LENGTH_MAX or not path.isascii():
+    if len(path) > PATH_LENGTH_MAX:
+        return None
+    if _PLAIN_PATH.fullmatch(path):
+        # Almost every path: nothing in it is encoded, and nothing can be misread.
+        return path[1:].split("/")
+    if not path.startswith("/") or not path.isascii():
         return None
     segments = []
     for raw in path[1:].split("/"):

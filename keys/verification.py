@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import IPv4Network, IPv6Address, IPv6Network
+from typing import NamedTuple
 from uuid import UUID
 
 from keys.addresses import Address
@@ -26,8 +27,7 @@ class Facts:
     allowed_networks: tuple[Network, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """What is asked: `required` is None where any usable key will do, `covered` False for unknown routes."""
 
     now: datetime

@@ -1,9 +1,8 @@
-"""What every request passes: it gets an id, the gateway's leave the browsers' path, and no page is kept."""
+"""What every request for a page passes: it gets an id, and no page is kept."""
 
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
-from django.urls import resolve
 from django.utils.cache import add_never_cache_headers
 
 from keys.identifiers import REQUEST, encode, new_id
@@ -19,24 +18,6 @@ class RequestIdMiddleware:
         request.META["REQUEST_ID"] = request_id = encode(REQUEST, new_id())
         response = self.get_response(request)
         response["X-Request-Id"] = request_id
-        return response
-
-
-class GatewayFirstMiddleware:
-    """Hand requests under /v1/ to the gateway at once, past everything that serves browsers.
-
-    A proxy asks under the API's host name rather than ours, and over plain HTTP on an inner network: the
-    checks of host and scheme that protect the console would refuse it. Sessions and forms have no part in it.
-    """
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        if not request.path_info.startswith("/v1/"):
-            return self.get_response(request)
-        request.resolver_match = match = resolve(request.path_info)
-        response: HttpResponse = match.func(request, *match.args, **match.kwargs)
         return response
 
 

@@ -7,8 +7,10 @@ to the main process, which would otherwise find it gone before it knows why. And
 would go on holding the port: it stops by itself.
 """
 
+import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Collection
@@ -21,16 +23,22 @@ from granian.log import LogLevels
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
+    from keys.gateway.drain import Drain
+
 HOST = "127.0.0.1"
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # How long requests under way may take to finish once the server is told to stop.
 GRACE_SECONDS = 5
 # A SIGTERM for the whole group reaches a worker as early as the main process, which has to be first to act on it.
 AFTER_MAIN_SECONDS = 0.2
+NICENESS = 5
 
 
-def serve(*, port: int, blocking_threads: int) -> None:
-    """Answer requests until a stop signal; returns when all that were under way are answered."""
+def serve(*, port: int, blocking_threads: int, drain: "Drain | None") -> None:
+    """Answer requests until a stop signal; returns when all that were under way are answered.
+
+    `drain` runs beside the worker, in the main process, which has nothing else to do.
+    """
     server = Granian(
         "merchantadmin.server:application",
         factory=True,
@@ -44,7 +52,27 @@ def serve(*, port: int, blocking_threads: int) -> None:
         workers_kill_timeout=GRACE_SECONDS,
     )
     take_one_stop_signal(server.signal_handler_interrupt, among=STOP_SIGNALS)
-    server.serve()
+    draining = threading.Thread(target=_drain, args=(drain,), name="drain")
+    if drain:
+        draining.start()
+    try:
+        server.serve()
+    finally:
+        if drain:
+            drain.stop()
+            draining.join()
+
+
+def _drain(drain: "Drain") -> None:
+    """Drain once the worker is there: it is a fork of this process, and a fork must not find a thread at work."""
+    while not multiprocessing.active_children():
+        if drain.is_stopped:
+            return
+        time.sleep(0.02)
+    if sys.platform == "linux":
+        # Requests are answered first, and recorded when there is time.
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+    drain.run()
 
 
 def application() -> "WSGIApplication":
@@ -56,13 +84,18 @@ def application() -> "WSGIApplication":
         handler = signal.getsignal(signal.SIGTERM)
         if handler is before_granian or not callable(handler):
             os._exit(0)  # Not listening yet: nobody waits for an answer.
+        from keys.gateway.processes import retire  # noqa: PLC0415
+
+        retire()
         handler(signal.SIGTERM, None)
 
     take_one_stop_signal(stop, among=(signal.SIGTERM,))
     threading.Thread(target=_outlive_nobody, args=(os.getppid(),), daemon=True).start()
-    from merchantadmin.wsgi import application as django  # noqa: PLC0415
+    from keys.gateway.processes import gateway  # noqa: PLC0415 - it has models
+    from merchantadmin.wsgi import application as product  # noqa: PLC0415 - it loads Django
 
-    return django
+    gateway()
+    return product
 
 
 def take_one_stop_signal(stop: Callable[[], None], *, among: Collection[signal.Signals]) -> None:

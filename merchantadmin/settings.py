@@ -48,6 +48,27 @@ KEYS_SECRET_POLICY = env.choice("KEYS_SECRET_POLICY", default="reveal", allowed=
 KEYS_PERMISSION_CATALOGUE = Path(
     env.text("KEYS_PERMISSION_CATALOGUE") or BASE_DIR / "keys" / "permissions.toml"
 )
+# How long a verifier may go on by what it remembers once it cannot hear from the database.
+KEYS_REVOCATION_BOUND_MS = env.integer("KEYS_REVOCATION_BOUND_MS", default=2000, minimum=100, maximum=60_000)
+KEYS_CACHED_KEYS_MAX = env.integer("KEYS_CACHED_KEYS_MAX", default=250_000, minimum=1_000, maximum=10_000_000)
+KEYS_SPOOL_DIR = Path(env.text("KEYS_SPOOL_DIR") or DATA_DIR / "spool").resolve()
+KEYS_SPOOL_LIMIT_MB = env.integer("KEYS_SPOOL_LIMIT_MB", default=2048, minimum=16, maximum=1_000_000)
+# Whether `serve` drains the spool too; otherwise `manage.py drain` does.
+KEYS_EMBEDDED_DRAIN = env.flag("KEYS_EMBEDDED_DRAIN", default=True)
+KEYS_GATEWAY_TOKENS = (
+    env.kept_secret("KEYS_GATEWAY_TOKENS", DATA_DIR / "gateway_token").replace(",", " ").split()
+)
+# In days. Figures of the last 24 hours lead to requests, and are made of minutes: neither can be kept for less than two.
+KEYS_REQUEST_RETENTION_DAYS = env.integer(
+    "KEYS_REQUEST_RETENTION_DAYS", default=90, minimum=2, maximum=10_000
+)
+KEYS_MINUTE_RETENTION_DAYS = env.integer("KEYS_MINUTE_RETENTION_DAYS", default=2, minimum=2, maximum=10_000)
+KEYS_USAGE_RETENTION_DAYS = env.integer(
+    "KEYS_USAGE_RETENTION_DAYS",
+    default=max(730, KEYS_REQUEST_RETENTION_DAYS),
+    minimum=KEYS_REQUEST_RETENTION_DAYS,
+    maximum=10_000,
+)
 TRUSTED_PROXY_COUNT = env.integer("TRUSTED_PROXY_COUNT", default=0, minimum=0, maximum=10)
 
 # -- Application ---------------------------------------------------------------------------------------------------
@@ -72,7 +93,6 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "merchantadmin.middleware.RequestIdMiddleware",
-    "merchantadmin.middleware.GatewayFirstMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "merchantadmin.middleware.NoStoreMiddleware",

@@ -1,4 +1,4 @@
-"""Where everything is: the gateway under /v1/, the Django admin, sign-in, and the console at the root."""
+"""Where Django's pages are: the Django admin, sign-in, and the console at the root. /v1/ never comes here."""
 
 from allauth.account import views as account
 from allauth.account.decorators import secure_admin_login
@@ -28,7 +28,6 @@ accounts = [
 ]
 
 urlpatterns = [
-    path("v1/", include("keys.gateway.urls")),
     path("admin/", admin.site.urls),
     path("accounts/", include(accounts)),
     path("", include("keys.console.urls")),

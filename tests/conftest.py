@@ -10,6 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from keys import guards
 from keys.history import Actor
 from keys.models import ApiKey, Merchant, User
+from tests.client import ProductClient
 from tests.factories import ActorFactory, ApiKeyFactory, MerchantFactory, UserFactory
 
 # Two cores shared with a database say nothing about how long one example may take.
@@ -34,6 +35,12 @@ def flush_past_the_guards() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", flush_without_guards)
         yield
+
+
+@pytest.fixture
+def client() -> ProductClient:
+    """A client of the whole product, the gateway included."""
+    return ProductClient()
 
 
 @pytest.fixture

@@ -9,12 +9,11 @@ from hypothesis import strategies as st
 
 from keys.gateway.credentials import HEADER_LENGTH_MAX, NO_MERCHANT, Credential, MalformedCredential, read
 from keys.identifiers import API_KEY, MERCHANT, encode
-from keys.keyformat import PlaintextKey
+from keys.keyformat import MalformedKey, PlaintextKey
 
 # The examples of docs/key-format.md.
 KEY = "sk_live_0123456789ABCDEFabcdef01234567892RtXU3"
 OTHER_KEY = "sk_test_00000000000000000000000000000000127lYz"
-SECRET = PlaintextKey(KEY)
 MERCHANT_ID = UUID("01941f29-7c00-7000-8000-000000000000")
 ACCOUNT = encode(MERCHANT, MERCHANT_ID)
 
@@ -39,7 +38,7 @@ def basic(credentials: str | bytes) -> str:
     ],
 )
 def test_the_three_forms_are_read(headers: dict[str, str], merchant_id) -> None:
-    expected = Credential(SECRET, merchant_id)
+    expected = Credential(KEY, merchant_id)
     assert read(**{"authorization": None, "api_key": None} | headers) == expected
 
 
@@ -58,7 +57,7 @@ def test_the_three_forms_are_read(headers: dict[str, str], merchant_id) -> None:
     ],
 )
 def test_a_user_name_that_is_no_account_names_none_that_exists(user: str) -> None:
-    assert read(authorization=basic(f"{user}:{KEY}"), api_key=None) == Credential(SECRET, NO_MERCHANT)
+    assert read(authorization=basic(f"{user}:{KEY}"), api_key=None) == Credential(KEY, NO_MERCHANT)
 
 
 GOOD = basic(f"{ACCOUNT}:{KEY}")
@@ -78,10 +77,8 @@ MALFORMED = {
     "one header sent twice": {"authorization": f"Bearer {KEY},Bearer {KEY}"},
     "X-API-Key sent twice": {"api_key": f"{KEY},{KEY}"},
     "spaces around X-API-Key": {"api_key": f" {KEY}"},
-    "a wrong checksum": {"api_key": KEY[:-1] + ("0" if KEY[-1] != "0" else "1")},
     "a parameter after the key": {"authorization": f'Bearer {KEY} realm="x"'},
     "a NUL": {"api_key": f"{KEY}\x00"},
-    "not ASCII": {"api_key": KEY.replace("s", "\u0455")},
     "a lone surrogate": {"authorization": f"Bearer {KEY}\udcff"},
     "over-long": {"authorization": "Bearer" + " " * HEADER_LENGTH_MAX + KEY},
     "very much over-long": {"authorization": "Basic " + "A" * 1_000_000},
@@ -119,6 +116,10 @@ def test_everything_else_is_malformed(case: str) -> None:
     assert KEY[12:-4] not in f"{raised.value!r} {raised.value.__cause__!r}"
 
 
+def test_a_credential_does_not_print_its_key() -> None:
+    assert KEY[12:-4] not in f"{Credential(KEY)!r} {Credential(KEY, MERCHANT_ID)}"
+
+
 header = st.none() | st.text()
 schemes = st.sampled_from(["Basic ", "Bearer ", "basic", "Basic  ", "Negotiate "])
 
@@ -135,5 +136,5 @@ schemes = st.sampled_from(["Basic ", "Bearer ", "basic", "Basic  ", "Negotiate "
 def test_no_header_breaks_the_reader_nor_conjures_up_a_key(
     authorization: str | None, api_key: str | None
 ) -> None:
-    with pytest.raises(MalformedCredential):
-        read(authorization=authorization, api_key=api_key)
+    with pytest.raises((MalformedCredential, MalformedKey)):
+        PlaintextKey(read(authorization, api_key).key)

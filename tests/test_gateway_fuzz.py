@@ -5,13 +5,13 @@ import re
 from base64 import b64encode
 
 import pytest
-from django.test import Client
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from keys.gateway import problems
 from keys.keyformat import Mode, PlaintextKey
 from keys.models import RequestLog
+from tests.client import ProductClient
 from tests.factories import ApiKeyFactory
 
 TYPES = {problem.type: problem.status for problem in problems.ALL}
@@ -114,7 +114,7 @@ def test_every_answer_is_documented_and_none_is_given_away(
         holders, credential_headers = sent
         recorded = RequestLog.objects.count()
         environ = {**credential_headers, **said, **other, "PATH_INFO": call + suffix}
-        answer = Client().generic(method, "/", **environ)
+        answer = ProductClient().generic(method, "/", **environ)
         seen.add(answer.status_code)
         assert answer["Cache-Control"] == "no-store"
         if answer.status_code == 200:

@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keys import usage
-from keys.gateway.ingest import Record, ingest
+from keys.gateway.ingest import ingest
 from keys.models import RequestLog
 from keys.outcomes import FailureCause, Outcome
+from keys.spool import Record
 from keys.usage import HOUR, MINUTE, Window
 from tests.database import undone
 from tests.factories import RecordFactory

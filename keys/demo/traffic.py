@@ -12,9 +12,10 @@ from django.db import connection, transaction
 from keys.demo import tables
 from keys.demo.calls import ELSEWHERE, Call
 from keys.demo.rhythms import HOUR, MINUTE, Allotment, Span
-from keys.gateway.ingest import COUNTS, Counts, Record, add_usage, usage_by_hour, usage_by_minute
+from keys.gateway.rollups import COUNTS, Counts, add_usage, usage_by_hour, usage_by_minute
 from keys.identifiers import REQUEST, encode, new_id
 from keys.models import RequestLog, UsageHour, UsageMinute
+from keys.spool import Record
 
 BATCH = 20_000
 DURATIONS = 4096

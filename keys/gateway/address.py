@@ -1,15 +1,13 @@
 """Where a request to the gateway comes from."""
 
-from django.conf import settings
-from django.http import HttpRequest
+from functools import lru_cache
 
 from keys.addresses import Address, client_address
+from keys.spool import NONE
 
 
-def address_of(request: HttpRequest) -> Address | None:
-    """The client's address, with as many proxies believed as TRUSTED_PROXY_COUNT says."""
-    return client_address(
-        remote=request.META.get("REMOTE_ADDR") or "",
-        forwarded_for=request.META.get("HTTP_X_FORWARDED_FOR", ""),
-        trusted_proxies=settings.TRUSTED_PROXY_COUNT,
-    )
+@lru_cache(maxsize=10_000)
+def address_of(remote: str, forwarded_for: str, trusted_proxies: int) -> tuple[Address | None, str]:
+    """The client's address, with as many proxies believed as are trusted; and as the spool writes it."""
+    address = client_address(remote=remote, forwarded_for=forwarded_for, trusted_proxies=trusted_proxies)
+    return address, str(address) if address else NONE

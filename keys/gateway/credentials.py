@@ -5,12 +5,13 @@ account's id as user name and the key as password (RFC 7617), or with the key as
 Whatever is not exactly one of these, or says two different things, is malformed: nothing here guesses.
 """
 
-from base64 import b64decode
-from dataclasses import dataclass
+import binascii
+from functools import lru_cache
+from typing import NamedTuple
 from uuid import UUID
 
 from keys.identifiers import MERCHANT, InvalidIdentifier, decode
-from keys.keyformat import MalformedKey, PlaintextKey
+from keys.keyformat import LENGTH
 
 # The longest honest header, Basic with an id and a key, has 110 characters.
 HEADER_LENGTH_MAX = 512
@@ -22,20 +23,25 @@ class MalformedCredential(ValueError):
     """The headers hold no API key that could exist. The message never repeats them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
-    """An API key, and the merchant account that its sender names; None where none is named."""
+class Credential(NamedTuple):
+    """What may be an API key, by its length, and the merchant account that its sender names; None where none is named.
 
-    secret: PlaintextKey
+    `key` is plain text, and stays in the functions between the header and the digest.
+    """
+
+    key: str
     merchant_id: UUID | None = None
 
+    def __repr__(self) -> str:
+        return f"<Credential of {self.merchant_id}>"
 
-def read(*, authorization: str | None, api_key: str | None) -> Credential:
+
+def read(authorization: str | None, api_key: str | None) -> Credential:
     """The credential in Authorization and X-API-Key (None: not sent); raises MalformedCredential."""
     if authorization is None:
-        return Credential(_key(api_key))
+        return Credential(_key(api_key or ""))
     credential = _authorization(authorization)
-    if api_key is not None and _key(api_key) != credential.secret:
+    if api_key is not None and _key(api_key) != credential.key:
         raise MalformedCredential("two different keys")
     return credential
 
@@ -44,17 +50,17 @@ def _authorization(header: str) -> Credential:
     if len(header) > HEADER_LENGTH_MAX:
         raise MalformedCredential("too long")
     scheme, _, token = header.strip().partition(" ")
-    match scheme.lower():
-        case "bearer":
-            return Credential(_key(token.lstrip(" ")))
-        case "basic":
-            return _basic(token.lstrip(" "))
+    scheme = scheme.lower()
+    if scheme == "bearer":
+        return Credential(_key(token.lstrip(" ")))
+    if scheme == "basic":
+        return _basic(token.lstrip(" "))
     raise MalformedCredential("unknown scheme")
 
 
 def _basic(token: str) -> Credential:
     try:
-        user, colon, password = b64decode(token, validate=True).decode().partition(":")
+        user, colon, password = binascii.a2b_base64(token, strict_mode=True).decode().partition(":")
     except ValueError:
         # Without its cause, which could quote the bytes.
         raise MalformedCredential("not base 64 of UTF-8") from None
@@ -62,9 +68,11 @@ def _basic(token: str) -> Credential:
         raise MalformedCredential("no colon")
     if not password:
         return Credential(_key(user))
-    return Credential(_key(password), _merchant_id(user))
+    # A user name may be anything, a key by mistake too: only what looks like an id is remembered.
+    return Credential(_key(password), _merchant_id(user) if user.startswith(f"{MERCHANT}_") else NO_MERCHANT)
 
 
+@lru_cache(maxsize=10_000)
 def _merchant_id(user: str) -> UUID:
     try:
         return decode(MERCHANT, user)
@@ -72,8 +80,7 @@ def _merchant_id(user: str) -> UUID:
         return NO_MERCHANT
 
 
-def _key(text: str | None) -> PlaintextKey:
-    try:
-        return PlaintextKey(text or "")
-    except MalformedKey as error:
-        raise MalformedCredential("no API key") from error
+def _key(text: str) -> str:
+    if len(text) != LENGTH:
+        raise MalformedCredential("no API key")
+    return text

@@ -6,9 +6,8 @@ can send such headers too, and a proxy may hand them on beside its own, so all t
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
-from urllib.parse import quote, unquote
+from typing import Any, NamedTuple
+from urllib.parse import quote, unquote, unquote_to_bytes
 
 from keys.permissions import Catalogue, Need
 
@@ -26,8 +25,7 @@ class OriginalContradictory(ValueError):
     """Two places tell different things, or one tells two."""
 
 
-@dataclass(frozen=True, slots=True)
-class OriginalRequest:
+class OriginalRequest(NamedTuple):
     """`path` is percent-encoded and has no query string. `decoded`: a server decoded it on the way."""
 
     method: str
@@ -36,33 +34,36 @@ class OriginalRequest:
 
     def need(self, catalogue: Catalogue) -> Need | None:
         if self.decoded:
-            return catalogue.need_of_decoded(self.method, unquote(self.path))
+            return catalogue.need_of_decoded(self.method, unquote(self.path, errors="surrogateescape"))
         return catalogue.need(self.method, self.path)
 
 
-def read(*, meta: Mapping[str, Any], suffix: str) -> OriginalRequest:
-    """What the headers in `meta` and the decoded path after /v1/authorize tell.
+def read(environ: Mapping[str, Any], *, suffix: str) -> OriginalRequest:
+    """What the headers in `environ` tell, and the path after /v1/authorize, decoded, one character a byte (PEP 3333).
 
     Raises OriginalMissing or OriginalContradictory.
     """
-    told = {_from_headers(meta, *names) for names in HEADERS if any(name in meta for name in names)}
-    if len(told) > 1:
-        raise OriginalContradictory
+    told = None
+    for method_name, path_name in HEADERS:
+        if method_name in environ or path_name in environ:
+            found = _from_headers(environ, method_name, path_name)
+            if told is not None and told != found:
+                raise OriginalContradictory
+            told = found
     if not suffix:
-        if not told:
+        if told is None:
             raise OriginalMissing
-        return told.pop()
-    own = OriginalRequest(meta["REQUEST_METHOD"], quote(suffix, errors="replace"), decoded=True)
-    if not told:
+        return told
+    own = OriginalRequest(environ["REQUEST_METHOD"], quote(suffix.encode("latin-1")), decoded=True)
+    if told is None:
         return own
-    original = told.pop()
-    if (original.method, unquote(original.path)) != (own.method, unquote(own.path)):
+    if (told.method, unquote_to_bytes(told.path)) != (own.method, unquote_to_bytes(own.path)):
         raise OriginalContradictory
-    return original
+    return told
 
 
-def _from_headers(meta: Mapping[str, Any], method_name: str, path_name: str) -> OriginalRequest:
-    method, target = meta.get(method_name, "").strip(), meta.get(path_name, "").strip()
+def _from_headers(environ: Mapping[str, Any], method_name: str, path_name: str) -> OriginalRequest:
+    method, target = environ.get(method_name, "").strip(), environ.get(path_name, "").strip()
     if not method or not target:
         raise OriginalMissing
     # A header that came twice arrives joined by a comma, and each path begins with a slash.

@@ -6,8 +6,7 @@ do not. docs/outcomes.md lists the types.
 
 from dataclasses import dataclass
 
-from django.http import HttpRequest, JsonResponse
-
+from keys.gateway.answers import Answer, as_json
 from keys.outcomes import Outcome
 from keys.permissions import Need
 
@@ -56,10 +55,23 @@ ORIGINAL_CONTRADICTORY = Problem(
     "X-Original-Method and X-Original-URI, X-Forwarded-Method and X-Forwarded-Uri, and the path after "
     "/v1/authorize must agree where more than one is sent. The proxy must remove what it does not set.",
 )
-NOT_FOUND = Problem(
-    "not-found", 404, "There is nothing at this address", "The calls are /v1/whoami and /v1/authorize."
+TOKEN_WANTED = Problem(
+    "gateway-token-wanted",
+    401,
+    "No gateway token",
+    "This call is for gateways and applications of the platform. Send the gateway token as Authorization: Bearer.",
 )
-METHOD_NOT_ALLOWED = Problem("method-not-allowed", 405, "Method not allowed", "Use GET or HEAD.")
+BODY_MALFORMED = Problem("body-malformed", 400, "The body cannot be read", "Send what the call describes.")
+BODY_TOO_LARGE = Problem("body-too-large", 413, "The body is too large", "Send less at once.")
+NOT_FOUND = Problem(
+    "not-found",
+    404,
+    "There is nothing at this address",
+    "The calls are /v1/whoami, /v1/authorize, /v1/keys/verify and /v1/requests; /v1/openapi.json describes them.",
+)
+METHOD_NOT_ALLOWED = Problem(
+    "method-not-allowed", 405, "Method not allowed", "This call takes other methods: Allow names them."
+)
 INTERNAL_ERROR = Problem(
     "internal-error", 500, "Something went wrong", "It is in the server's log under this request id."
 )
@@ -74,44 +86,60 @@ ALL = (
     ORIGINAL_CONTRADICTORY,
     NOT_FOUND,
     METHOD_NOT_ALLOWED,
+    TOKEN_WANTED,
+    BODY_MALFORMED,
+    BODY_TOO_LARGE,
     INTERNAL_ERROR,
     UNAVAILABLE,
 )
 HEADERS = {
-    UNAUTHORIZED: {"WWW-Authenticate": CHALLENGE},
-    METHOD_NOT_ALLOWED: {"Allow": "GET, HEAD"},
-    UNAVAILABLE: {"Retry-After": "1"},
+    UNAUTHORIZED: (("WWW-Authenticate", CHALLENGE),),
+    TOKEN_WANTED: (("WWW-Authenticate", 'Bearer realm="gateway"'),),
+    UNAVAILABLE: (("Retry-After", "1"),),
 }
 
 
-def document(problem: Problem, request: HttpRequest, *, detail: str = "", **members: str) -> JsonResponse:
-    """The response for `problem`; `members` extend the document."""
+def document(problem: Problem, *, request_id: str, detail: str = "", **members: str) -> Answer:
+    """The answer for `problem`; `members` extend the document."""
     content = {
         "type": problem.type,
         "title": problem.title,
         "status": problem.status,
         "detail": detail or problem.detail,
-        "request_id": request.META.get("REQUEST_ID", ""),
+        "request_id": request_id,
         **members,
     }
-    return JsonResponse(
-        content, status=problem.status, content_type="application/problem+json", headers=HEADERS.get(problem)
-    )
+    answer = as_json(content, status=problem.status, kind="application/problem+json")
+    return answer._replace(headers=(*answer.headers, *HEADERS.get(problem, ())))
 
 
-def refusal(outcome: Outcome, need: Need | None, request: HttpRequest) -> JsonResponse:
-    """The response for a request whose outcome is not VALID."""
+def method_not_allowed(allowed: str, *, request_id: str) -> Answer:
+    answer = document(METHOD_NOT_ALLOWED, request_id=request_id)
+    return answer._replace(headers=(*answer.headers, ("Allow", allowed)))
+
+
+def refusal(outcome: Outcome, need: Need | None, *, request_id: str) -> Answer:
+    """The answer to a request whose outcome is not VALID."""
     if outcome.http_status == UNAUTHORIZED.status:
-        return document(UNAUTHORIZED, request)
+        return _unauthorized(request_id)
     if outcome is Outcome.NETWORK_NOT_ALLOWED:
-        return document(NETWORK_NOT_ALLOWED, request, outcome=outcome.value)
+        return document(NETWORK_NOT_ALLOWED, request_id=request_id, outcome=outcome.value)
     if need is None or need.permission is None:
-        return document(PERMISSION_DENIED, request, outcome=outcome.value)
+        return document(PERMISSION_DENIED, request_id=request_id, outcome=outcome.value)
     permission = str(need.permission)
     return document(
         PERMISSION_DENIED,
-        request,
+        request_id=request_id,
         detail=f"This API key does not have the permission {permission}.",
         outcome=outcome.value,
         required_permission=permission,
     )
+
+
+_UNAUTHORIZED = document(UNAUTHORIZED, request_id="@")
+_BEFORE_ID, _AFTER_ID = _UNAUTHORIZED.body.split(b"@")
+
+
+def _unauthorized(request_id: str) -> Answer:
+    """The one 401, put together: whoever sends wrong keys by the thousand shall not be the dearest to answer."""
+    return Answer(401, _UNAUTHORIZED.headers, b"%s%s%s" % (_BEFORE_ID, request_id.encode(), _AFTER_ID))

@@ -5,7 +5,7 @@ from django.db.models.functions import Now
 
 
 class SpoolFile(models.Model):
-    """`position` bytes of the spool file `name` are in the database; it moves in the transaction that puts them there."""
+    """`position` bytes of the spool file `name` are in the database: it moves together with the rows."""
 
     name = models.CharField(max_length=80, primary_key=True)
     position = models.BigIntegerField(default=0)

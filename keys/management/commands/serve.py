@@ -26,6 +26,7 @@ from django.db import OperationalError, connection, connections, transaction
 from django.db.migrations.executor import MigrationExecutor
 from rich.console import Console
 
+from keys.gateway.drain import Drain
 from keys.models import Merchant, User
 from merchantadmin import env, server
 
@@ -79,7 +80,8 @@ class Command(BaseCommand):
         if reload:
             address = f"{server.HOST}:{settings.PORT}"
             os.execv(sys.executable, [sys.executable, sys.argv[0], "runserver", address])  # noqa: S606
-        server.serve(port=settings.PORT, blocking_threads=BLOCKING_THREADS[connection.vendor])
+        drain = Drain(settings.KEYS_SPOOL_DIR) if settings.KEYS_EMBEDDED_DRAIN else None
+        server.serve(port=settings.PORT, blocking_threads=BLOCKING_THREADS[connection.vendor], drain=drain)
         self.console.print("Stopped.")
 
     @contextmanager

@@ -1,0 +1,79 @@
+"""The gateway of one process, put together as the settings say."""
+
+from functools import cache
+
+from django.conf import settings
+from django.db import connection
+from psycopg.conninfo import make_conninfo
+
+from keys.gateway.calls import Verifier
+from keys.gateway.directory import Directory
+from keys.gateway.http import Gateway
+from keys.gateway.postgresql import PostgresDirectory
+from keys.gateway.recorder import SpoolRecorder
+from keys.gateway.sqlite import SqliteDirectory
+from keys.identifiers import RequestIds
+from keys.permissions import catalogue
+
+MEBIBYTE = 1024 * 1024
+
+
+# Parameters of psycopg's own connections.
+NOT_LIBPQ = {
+    "client_encoding",
+    "cursor_factory",
+    "context",
+    "prepare_threshold",
+    "server_side_binding",
+    "autocommit",
+}
+
+
+@cache
+def gateway() -> Gateway:
+    """The gateway of this process. It listens for changes and writes a spool file until the process ends."""
+    directory = open_directory()
+    recorder = SpoolRecorder(settings.KEYS_SPOOL_DIR, limit_bytes=settings.KEYS_SPOOL_LIMIT_MB * MEBIBYTE)
+    return assemble(
+        Verifier(
+            directory=directory,
+            recorder=recorder,
+            catalogue=catalogue(),
+            trusted_proxies=settings.TRUSTED_PROXY_COUNT,
+        )
+    )
+
+
+def assemble(verifier: Verifier, *, ids: RequestIds | None = None) -> Gateway:
+    """The gateway with all its calls."""
+    return Gateway(verifier, ids=ids)
+
+
+def retire() -> None:
+    """Tell the database that this process stops. It still answers what comes, and reads for each request."""
+    if gateway.cache_info().currsize:
+        gateway().verifier.directory.close()
+
+
+def open_directory() -> Directory:
+    if connection.vendor == "sqlite":
+        return SqliteDirectory(
+            str(connection.settings_dict["NAME"]), cached_keys_max=settings.KEYS_CACHED_KEYS_MAX
+        )
+    return PostgresDirectory(
+        conninfo(),
+        bound_seconds=settings.KEYS_REVOCATION_BOUND_MS / 1000,
+        cached_keys_max=settings.KEYS_CACHED_KEYS_MAX,
+    )
+
+
+def conninfo() -> str:
+    """The address of Django's database, for libpq; times as text come in UTC."""
+    libpq = {
+        name: str(value)
+        for name, value in connection.get_connection_params().items()
+        if isinstance(value, str | int) and name not in NOT_LIBPQ
+    }
+    return make_conninfo(
+        **libpq | {"application_name": "merchantadmin verifier", "options": "-c TimeZone=UTC"}
+    )
