@@ -56,8 +56,8 @@ class Installation:
     def operator(self) -> str:
         return self.environment["DJANGO_SUPERUSER_USERNAME"]
 
-    def manage(self, *arguments: str) -> None:
-        self._run("manage.py", *arguments)
+    def manage(self, *arguments: str, quietly: bool = False) -> None:
+        self._run("manage.py", *arguments, stdout=subprocess.PIPE if quietly else None)
 
     def build(self) -> None:
         """Make the tables and fill them, unless the data of an earlier run is here, whole, and still of today."""

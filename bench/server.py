@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from bench.cores import Cores, pinned
 from bench.installation import ROOT
@@ -14,6 +15,7 @@ from bench.installation import ROOT
 HOST = "127.0.0.1"
 START_SECONDS = 120
 STOP_SECONDS = 20
+LOG = "bench.log"
 
 
 class BenchError(Exception):
@@ -36,10 +38,13 @@ def running(
 def start(
     command: Sequence[str], *, environment: Mapping[str, str], cores: Cores = None
 ) -> subprocess.Popen[bytes]:
-    """The command in a process group of its own, and on `cores` alone where the system can do that."""
-    with pinned(cores):
+    """The command in a process group of its own, and on `cores` alone where the system can do that.
+
+    What it says goes into a file in its data directory.
+    """
+    with pinned(cores), Path(environment["DATA_DIR"], LOG).open("ab") as log:
         return subprocess.Popen(  # noqa: S603
-            command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, start_new_session=True
+            command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
         )
 
 
@@ -69,7 +74,9 @@ def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise BenchError(f"the server ended with {process.returncode}")
+            raise BenchError(
+                f"a server ended with {process.returncode}; its last words are in {LOG} of its data"
+            )
         try:
             socket.create_connection((HOST, port), timeout=1).close()
         except OSError:

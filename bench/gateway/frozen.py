@@ -65,7 +65,7 @@ class Watch:
 
 @dataclass(slots=True)
 class Freeze:
-    """What one freeze showed."""
+    """What one freeze showed. Late is what was sent after the bound and answered before the thaw."""
 
     accepted_late: int
     not_unavailable: int
@@ -104,15 +104,18 @@ def freeze(relay: Relay, switch: Switch, *, port: int, disabled: Key, kept: Key)
         refused = one.first(REFUSED, sent_after_ns=thawed_ns)
         recovered = other.first(ACCEPTED, sent_after_ns=thawed_ns)
     both = one.answers + other.answers
-    late = [each for each in both if bound_ns < each.sent_ns < thawed_ns]
+    # Those that were still waiting at the thaw are answered by what can be read again.
+    late = [each for each in both if bound_ns < each.sent_ns and each.answered_ns < thawed_ns]
+    accepted = [each for each in both if each.status == ACCEPTED and each.answered_ns < thawed_ns]
     return Freeze(
         accepted_late=sum(each.status == ACCEPTED for each in late),
-        # What was asked before the thaw may be answered by what was read after it.
-        not_unavailable=sum(each.status != UNAVAILABLE and each.answered_ns < thawed_ns for each in late),
+        not_unavailable=sum(each.status != UNAVAILABLE for each in late),
         lost=one.lost + other.lost,
-        last_accepted_ms=_last_accepted(both, before_ns=thawed_ns, since_ns=frozen_ns),
+        last_accepted_ms=max(0, max(each.answered_ns for each in accepted) - frozen_ns) / 1e6,
         slowest_ms=max((each.answered_ns - each.sent_ns) / 1e6 for each in both),
-        accepted_after_thaw=sum(each.status == ACCEPTED for each in one.answers if each.sent_ns > thawed_ns),
+        accepted_after_thaw=sum(
+            each.status == ACCEPTED for each in one.answers if each.answered_ns > thawed_ns
+        ),
         recovered_ms=(max(refused.answered_ns, recovered.answered_ns) - thawed_ns) / 1e6,
     )
 
@@ -147,11 +150,6 @@ def _sum(found: list[Freeze], name: str) -> int:
 
 def _max(found: list[Freeze], name: str) -> float:
     return max(float(getattr(each, name)) for each in found)
-
-
-def _last_accepted(answers: list[Answer], *, before_ns: int, since_ns: int) -> float:
-    accepted = [each.answered_ns for each in answers if each.status == ACCEPTED and each.sent_ns < before_ns]
-    return max(0, max(accepted) - since_ns) / 1e6
 
 
 @contextmanager

@@ -58,10 +58,9 @@ def _looks(installation: Installation) -> int:
 
 
 def _by_the_library(installation: Installation, malformed: list[str], cold: list[str]) -> tuple[int, int]:
+    file = installation.data_dir / "traced.requests"
     counts = [
-        json.loads(
-            installation.ask("bench.gateway.traced", str(loads.write(installation.data_dir / name, lines)))
-        )
-        for name, lines in (("malformed.requests", malformed), ("cold.requests", cold))
+        json.loads(installation.ask("bench.gateway.traced", str(loads.write(file, lines)), status))
+        for lines, status in ((malformed, "401"), (cold, "200"))
     ]
     return counts[0], counts[1]

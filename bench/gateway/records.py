@@ -33,7 +33,7 @@ def count(installation: Installation) -> int:
 
 def drain(installation: Installation) -> None:
     """Have all that is written down in the database, with no other drain at work."""
-    installation.manage("drain", "--once")
+    installation.manage("drain", "--once", quietly=True)
 
 
 def settle(installation: Installation) -> None:

@@ -1,5 +1,6 @@
 """The servers that are asked: the product's, and the same server around something else."""
 
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ class Server:
     pid: int
 
     def worker(self) -> int:
-        """The process that answers: the server's child with the largest memory, beside which all others are small."""
+        """The process that answers: the server's child with the largest memory, beside which others are small."""
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children")
         if not children.exists():
             raise BenchError("this system does not say which processes belong to the server")
@@ -59,6 +60,13 @@ def _started(command: list[str], environment: Mapping[str, str], cores: Cores) -
     port = free_port()
     with running(command, environment={**environment, "PORT": str(port)}, port=port, cores=cores) as process:
         yield Server(port, process.pid)
+
+
+def processor_seconds(pid: int) -> float:
+    """How much of a processor's time the process has taken so far."""
+    # The second field is a name in brackets, and may hold anything; the first after it is the third.
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def resident_bytes(pid: int) -> int:

@@ -16,7 +16,7 @@ from bench.gateway import loads, records, wrk
 from bench.gateway.asker import expect
 from bench.gateway.findings import Finding, Result, at_least, at_most
 from bench.gateway.loads import Key
-from bench.gateway.servers import draining, serving, serving_another
+from bench.gateway.servers import Server, draining, processor_seconds, serving, serving_another
 from bench.gateway.site import Site
 from bench.peers.installation import PeerInstallation
 from bench.server import BenchError
@@ -44,11 +44,12 @@ class Contestant:
     """One thing that is asked for. `status` is what every answer has to be; `recorded`: with a known key."""
 
     name: str
-    port: int
+    server: Server
     requests: Path
     status: int = 200
     recorded: bool = False
     runs: list[wrk.Run] = field(default_factory=list)
+    processor_us: list[float] = field(default_factory=list)
 
     @property
     def rate(self) -> float:
@@ -59,8 +60,10 @@ class Contestant:
         return median(run.p99_ms for run in self.runs)
 
     def measure(self, *, connections: int, seconds: int, site: Site) -> None:
+        worker = self.server.worker()
+        before = processor_seconds(worker)
         run = wrk.run(
-            port=self.port,
+            port=self.server.port,
             requests=self.requests,
             connections=connections,
             seconds=seconds,
@@ -71,12 +74,14 @@ class Contestant:
                 f"{self.name}: of {run.requests} answers {run.refused} refused, {run.broken} broken"
             )
         self.runs.append(run)
+        self.processor_us.append((processor_seconds(worker) - before) / run.requests * 1e6)
 
     def as_json(self) -> dict[str, Any]:
         return {
             "requests_per_second": round(self.rate),
             "p50_ms": round(median(run.p50_ms for run in self.runs), 3),
             "p99_ms": round(self.p99_ms, 3),
+            "processor_us_of_a_request": round(median(self.processor_us), 1),
             "requests": sum(run.requests for run in self.runs),
             "rounds_per_second": [round(run.rate) for run in self.runs],
         }
@@ -128,7 +133,7 @@ def contestants(site: Site) -> Iterator[list[Contestant]]:
 
         def of(name: str, lines: Iterable[str], **more: Any) -> Contestant:
             file = loads.write(folder / f"{len(found)}.requests", lines)
-            return Contestant(name, product.port, file, **more)
+            return Contestant(name, product, file, **more)
 
         found: list[Contestant] = []
         found.append(of(VERIFIED, map(Key.authorize, keyring.usable), recorded=True))
@@ -139,8 +144,12 @@ def contestants(site: Site) -> Iterator[list[Contestant]]:
         found.append(of(REFUSALS[2], map(Key.authorize, keyring.disabled), status=401, recorded=True))
         site.tell("Warming up…")
         for each in found:
-            expect(each.port, map(loads.as_bytes, each.requests.read_text().splitlines()), status=each.status)
-        floor_too = Contestant(FLOOR, floor.port, found[0].requests)
+            expect(
+                each.server.port,
+                map(loads.as_bytes, each.requests.read_text().splitlines()),
+                status=each.status,
+            )
+        floor_too = Contestant(FLOOR, floor, found[0].requests)
         yield [floor_too, *found, *stack.enter_context(peers(site))]
 
 
@@ -164,7 +173,10 @@ def judge(found: list[Contestant], *, vendor: str) -> list[Finding]:
     for name in REFUSALS:
         ratio = by_name[name].rate / floor.rate
         findings.append(Finding(f"{name} ÷ {FLOOR}", ratio, "×", at_least(REFUSED_OF_FLOOR)))
-    return findings
+    return findings + [
+        Finding(f"processor time of a request, {each.name}", median(each.processor_us), "µs")
+        for each in (floor, verified)
+    ]
 
 
 @contextmanager
@@ -177,12 +189,11 @@ def peers(site: Site) -> Iterator[list[Contestant]]:
     project = peer_project(site)
     with serving_another("bench.peers.wsgi:application", project, cores=site.plan.server) as server:
         found = [
-            Contestant(title, server.port, project.data_dir / f"{name}.requests")
-            for name, title in PEERS.items()
+            Contestant(title, server, project.data_dir / f"{name}.requests") for name, title in PEERS.items()
         ]
         for each in found:
             lines = each.requests.read_text().splitlines()[:PEER_WARM_UP]
-            expect(each.port, map(loads.as_bytes, lines), status=each.status)
+            expect(each.server.port, map(loads.as_bytes, lines), status=each.status)
         yield found
 
 
