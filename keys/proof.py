@@ -10,6 +10,7 @@ Every moment here is the database's, but that of a request, which its verifier's
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -178,13 +179,41 @@ class Proof:
         )
 
 
-def clock(moment: datetime, now: datetime) -> str:
-    """“12:03:04 UTC” of the same day, otherwise with its date."""
-    at = moment.astimezone(UTC)
-    today = now.astimezone(UTC)
+class State(StrEnum):
+    """What is to be expected of a verifier."""
+
+    RUNNING = "running"
+    STOPPED = "stopped"
+    # It said nothing, and its lease has ended: killed, or cut off from the database.
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """A verifier as the database knows it."""
+
+    verifier: Verifier
+    lease_ends_at: datetime
+    state: State
+
+
+def presences(*, now: datetime | None = None) -> list[Presence]:
+    """All verifiers that are on the books: those that run first, then by their last sign of life."""
+    found = []
+    for verifier in with_lease().annotate(now=Now()).order_by("-seen_at", "host", "process"):
+        state = State.RUNNING if verifier.lease_ends_at > (now or verifier.now) else State.GONE
+        state = State.STOPPED if verifier.stopped_at else state
+        found.append(Presence(verifier, verifier.lease_ends_at, state))
+    return sorted(found, key=lambda presence: presence.state is not State.RUNNING)
+
+
+def clock(moment: datetime, now: datetime, *, exact: bool = False) -> str:
+    """“12:03:04 UTC” of the same day, otherwise with its date; with milliseconds where it is to be `exact`."""
+    at, today = moment.astimezone(UTC), now.astimezone(UTC)
+    time = f"{at:%H:%M:%S}{f'.{at.microsecond // 1000:03}' if exact else ''} UTC"
     if at.date() == today.date():
-        return f"{at:%H:%M:%S} UTC"
-    return f"{at:%-d %b}{'' if at.year == today.year else f' {at.year}'}, {at:%H:%M:%S} UTC"
+        return time
+    return f"{at:%-d %b}{'' if at.year == today.year else f' {at.year}'}, {time}"
 
 
 def duration(span: timedelta) -> str:

@@ -19,12 +19,13 @@ from django.contrib.auth.hashers import make_password
 from django.utils import timezone
 
 from keys import lifecycle, merchants
-from keys.gateway.ingest import Record, ingest
+from keys.gateway.ingest import ingest
 from keys.history import Actor
 from keys.identifiers import new_id
-from keys.models import ApiKey, Merchant, User
+from keys.models import Acknowledgement, ApiKey, Merchant, User, Verifier
 from keys.models.history import ActorKind
 from keys.outcomes import Outcome
+from keys.spool import Record
 
 PASSWORD = "correct horse battery staple"
 ADDRESS = "203.0.113.7"
@@ -172,3 +173,30 @@ def use(
     records += [RecordFactory(key=key, at=at, **{"status": 500} | given) for _ in range(failed)]
     ingest(records)
     return records
+
+
+class VerifierFactory(factory.django.DjangoModelFactory):
+    """A process that keeps facts in memory: running for an hour, last heard of just now, with a lease of 2 s."""
+
+    class Meta:
+        model = Verifier
+
+    host = "web-1"
+    process = factory.Sequence(lambda number: 4711 + number)
+    lease_ms = 2_000
+    seen_at = factory.LazyFunction(timezone.now)
+    started_at = factory.LazyAttribute(lambda verifier: verifier.seen_at - timedelta(hours=1))
+    stopped_at = None
+
+
+class AcknowledgementFactory(factory.django.DjangoModelFactory):
+    """`verifier` has applied `change`, `delay_ms` after it."""
+
+    class Meta:
+        model = Acknowledgement
+
+    class Params:
+        delay_ms = 40
+
+    verifier = factory.SubFactory(VerifierFactory)
+    at = factory.LazyAttribute(lambda answer: answer.change.at + timedelta(milliseconds=answer.delay_ms))
