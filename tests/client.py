@@ -22,7 +22,7 @@ from keys.gateway.directory import (
     holder_of,
     require_well_formed,
 )
-from keys.gateway.http import PREFIX
+from keys.gateway.http import PREFIX, Gateway
 from keys.gateway.processes import assemble
 from keys.identifiers import RequestIds
 from keys.permissions import catalogue
@@ -68,10 +68,18 @@ class ProductClient(Client):
         return ask(environ)
 
 
-def ask(environ: dict[str, Any]) -> HttpResponse:
-    """The gateway's answer, with `json()` as the test client's responses have it."""
-    told: list[Any] = []
-    gateway = assemble(
+def gateway_ahead_of(django: Any) -> Any:
+    """The same for `live_server`: a WSGI application of the two."""
+
+    def application(environ: dict[str, Any], start_response: Any) -> Any:
+        asked = direct_gateway() if environ["PATH_INFO"].startswith(PREFIX) else django
+        return asked(environ, start_response)
+
+    return application
+
+
+def direct_gateway() -> Gateway:
+    return assemble(
         Verifier(
             directory=DirectDirectory(),
             recorder=DirectRecorder(),
@@ -80,7 +88,12 @@ def ask(environ: dict[str, Any]) -> HttpResponse:
         ),
         ids=IDS,
     )
-    body = b"".join(gateway(environ, lambda *line: told.extend(line)))
+
+
+def ask(environ: dict[str, Any]) -> HttpResponse:
+    """The gateway's answer, with `json()` as the test client's responses have it."""
+    told: list[Any] = []
+    body = b"".join(direct_gateway()(environ, lambda *line: told.extend(line)))
     status, headers = told
     response = HttpResponse(body, status=int(status.split()[0]))
     for name in list(response.headers):

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from django.core.servers.basehttp import ThreadedWSGIServer
 from django.db import connections
 from django.test import Client, TransactionTestCase
 from hypothesis import settings as hypothesis_settings
@@ -10,7 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from keys import guards
 from keys.history import Actor
 from keys.models import ApiKey, Merchant, User
-from tests.client import ProductClient
+from tests.client import ProductClient, gateway_ahead_of
 from tests.factories import ActorFactory, ApiKeyFactory, MerchantFactory, UserFactory
 
 # Two cores shared with a database say nothing about how long one example may take.
@@ -34,6 +35,17 @@ def flush_past_the_guards() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", flush_without_guards)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def gateway_ahead_of_django() -> Iterator[None]:
+    """Let `live_server` be the whole product, the gateway included."""
+    set_app = ThreadedWSGIServer.set_app
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            ThreadedWSGIServer, "set_app", lambda server, django: set_app(server, gateway_ahead_of(django))
+        )
         yield
 
 

@@ -13,9 +13,9 @@ from django.utils import timezone
 from keys import history, lifecycle, merchants
 from keys.errors import DomainError, StaleEdit
 from keys.gateway import ingest as ingesting
-from keys.gateway.ingest import Record
 from keys.history import Actor
 from keys.models import ApiKey, Merchant
+from keys.spool import Record
 
 Together = Callable[[], int]
 PRESETS = {"mode": "live", "permissions": {"payments": "write"}}

@@ -25,6 +25,7 @@ from keys.models.history import Action
 from keys.outcomes import FailureCause
 from keys.permissions import catalogue
 from keys.verification import Attempt, Facts, verdict
+from tests.client import ProductClient
 from tests.recounts import assert_rollups_equal_rows
 
 # One moment for all, so that the same seed has the same luck every day.
@@ -163,7 +164,7 @@ class TestStory(TestCase):
             assert vault.unseal(key.secret_ciphertext, digest=bytes(key.digest)).masked == key.masked
         key = self.northwind_key("Checkout backend")
         secret = vault.unseal(key.secret_ciphertext, digest=bytes(key.digest))
-        answer = self.client.get("/v1/whoami", headers={"x-api-key": secret.reveal()})
+        answer = ProductClient().get("/v1/whoami", headers={"x-api-key": secret.reveal()})
         assert answer.status_code == 200
         assert answer.json()["key"]["name"] == "Checkout backend"
 

@@ -15,8 +15,8 @@ from playwright.sync_api import Page, expect
 
 from keys import identifiers
 from keys.console.views.grid import PAGE_SIZE
-from keys.gateway.ingest import Record
 from keys.models import ApiKey, Merchant, RequestLog, UsageHour
+from keys.spool import Record
 from tests.browser import console
 from tests.browser.product import OPERATOR
 from tests.factories import ApiKeyFactory, MerchantFactory, use

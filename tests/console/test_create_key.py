@@ -15,6 +15,7 @@ from keys.keyformat import PATTERN
 from keys.lifecycle import NETWORKS_MAX
 from keys.models import ApiKey, HistoryEntry, Merchant, User
 from keys.permissions import catalogue
+from tests.client import ProductClient
 from tests.console.page import Element, inline_code, messages_of, page_of, row_names
 from tests.factories import ApiKeyFactory, MerchantFactory, UserFactory
 
@@ -90,7 +91,7 @@ def test_the_key_that_is_shown_works(console: Client, address: str, form: dict[s
     page = page_of(create(console, address, form, name="Checkout", mode="test", permission_payments="read"))
     headers = {"Authorization": f"Bearer {page.one('input', aria_label='API key')['value']}"}
 
-    answer = Client().get("/v1/whoami", headers=headers).json()
+    answer = ProductClient().get("/v1/whoami", headers=headers).json()
     assert answer["key"]["name"] == "Checkout"
     assert answer["mode"] == "test"
     assert answer["permissions"] == {"payments": "read"}

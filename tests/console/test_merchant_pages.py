@@ -8,6 +8,7 @@ from keys.history import Actor
 from keys.models import ApiKey, HistoryEntry, Merchant, User
 from keys.models.history import Action
 from keys.search import find
+from tests.client import ProductClient
 from tests.console.page import Element, messages_of, page_of, row_names, rows_of
 from tests.factories import ActorFactory, ApiKeyFactory, MerchantFactory, UserFactory, use
 
@@ -207,19 +208,19 @@ def test_the_account_is_switched_off_and_on_with_undo_and_its_keys_keep_their_st
     merchant = api_key.merchant
     here = f"/merchants/{merchant.public_id}/"
     headers = {"Authorization": f"Bearer {api_key.secret.reveal()}"}
-    assert Client().get("/v1/whoami", headers=headers).status_code == 200
+    assert ProductClient().get("/v1/whoami", headers=headers).status_code == 200
 
     form = account_page(console, merchant).button("Disable merchant account").form
     assert console.post(form["action"], form.values())["Location"] == here
     page = page_of(console.get(here))
     assert messages_of(page)[0].startswith("Merchant account disabled.")
-    assert Client().get("/v1/whoami", headers=headers).status_code == 401
+    assert ProductClient().get("/v1/whoami", headers=headers).status_code == 401
     api_key.refresh_from_db()
     assert api_key.status == "enabled"
 
     undo = page.button("Undo").form
     console.post(undo["action"], undo.values())
-    assert Client().get("/v1/whoami", headers=headers).status_code == 200
+    assert ProductClient().get("/v1/whoami", headers=headers).status_code == 200
     assert messages_of(account_page(console, merchant))[0].startswith("Merchant account enabled.")
 
 

@@ -9,6 +9,7 @@ from django.test import Client
 from keys.gateway.ingest import ingest
 from keys.models import ApiKey, RequestLog
 from keys.outcomes import Outcome
+from tests.client import ProductClient
 from tests.console.page import inline_code, page_of, rows_of
 from tests.factories import RecordFactory
 
@@ -59,10 +60,19 @@ def test_a_request_has_a_page_with_all_that_is_known_of_it(console: Client, api_
         "Key": f"{api_key.name} {api_key.masked}",
         "Duration": "1.5 ms",
         "Address": "Unknown",
-        "Request id": "None",
+        "Status": "401, as the verifier answered",
+        "Request id": RequestLog.objects.get().public_id,
     }
     crumbs = page.one("nav", aria_label="Breadcrumb")
     assert crumbs.link("Request log")["href"] == f"/merchants/{api_key.merchant.public_id}/requests/"
+
+
+def test_a_request_that_was_reported_says_so(console: Client, api_key: ApiKey) -> None:
+    ingest([RecordFactory(key=api_key, status=502, reported=True, request_id="order-4711")])
+    page = page_of(console.get(f"/requests/{RequestLog.objects.get().public_id}/"))
+    told = {row.one("dt").text: row.one("dd").text for row in page.one("dl", class_="facts").all("div")}
+    assert told["Status"] == "502, as the API answered"
+    assert told["Reported as"] == "order-4711"
 
 
 @pytest.mark.parametrize(
@@ -116,12 +126,12 @@ def test_a_real_request_is_in_the_log_with_the_id_that_its_answer_named(
     console: Client, api_key: ApiKey, address: str
 ) -> None:
     with time_machine.travel(NOON, tick=False):
-        answer = Client().get(
+        answer = ProductClient().get(
             "/v1/whoami?x=1", headers={"Authorization": f"Bearer {api_key.secret.reveal()}"}
         )
     entry = RequestLog.objects.get()
 
-    assert (entry.path, entry.status, entry.at, entry.request_id) == (
+    assert (entry.path, entry.status, entry.at, entry.public_id) == (
         "/v1/whoami", 200, NOON, answer["X-Request-Id"],
     )  # fmt: skip
     assert answer["X-Request-Id"] in page_of(console.get(f"/requests/{entry.public_id}/")).text
