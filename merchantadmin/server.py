@@ -91,11 +91,10 @@ def application() -> "WSGIApplication":
 
     take_one_stop_signal(stop, among=(signal.SIGTERM,))
     threading.Thread(target=_outlive_nobody, args=(os.getppid(),), daemon=True).start()
-    from keys.gateway.processes import gateway  # noqa: PLC0415 - it has models
-    from merchantadmin.wsgi import application as product  # noqa: PLC0415 - it loads Django
+    from merchantadmin import wsgi  # noqa: PLC0415
 
-    gateway()
-    return product
+    wsgi.gateway()
+    return wsgi.application
 
 
 def take_one_stop_signal(stop: Callable[[], None], *, among: Collection[signal.Signals]) -> None:

@@ -58,7 +58,7 @@ KEYS_EMBEDDED_DRAIN = env.flag("KEYS_EMBEDDED_DRAIN", default=True)
 KEYS_GATEWAY_TOKENS = (
     env.kept_secret("KEYS_GATEWAY_TOKENS", DATA_DIR / "gateway_token").replace(",", " ").split()
 )
-# In days. Figures of the last 24 hours lead to requests, and are made of minutes: neither can be kept for less than two.
+# In days. Figures of the last 24 hours lead to requests, and are made of minutes: neither is kept for less than two.
 KEYS_REQUEST_RETENTION_DAYS = env.integer(
     "KEYS_REQUEST_RETENTION_DAYS", default=90, minimum=2, maximum=10_000
 )

@@ -17,6 +17,8 @@ django = get_wsgi_application()
 from keys.gateway.http import PREFIX  # noqa: E402 - it has models, which Django loads above
 from keys.gateway.processes import gateway  # noqa: E402
 
+__all__ = ["application", "gateway"]
+
 _BOUNDARY = re.compile(r';\s*(boundary=(?:"[^"]*"|[^\s;"]+))', re.IGNORECASE)
 
 

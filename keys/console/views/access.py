@@ -3,6 +3,7 @@
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from django.conf import settings
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest
@@ -11,6 +12,7 @@ from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
+from keys import spool
 from keys.console.views import errors
 from keys.models import User
 
@@ -20,10 +22,21 @@ class ConsoleMixin(LoginRequiredMixin):
 
     request: HttpRequest
 
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        if request.method == "GET" and request.user.is_authenticated:
+            # Who has just made a request with a key, and looks for it here, finds it counted.
+            spool.settle(settings.KEYS_SPOOL_DIR)
+        return super().dispatch(request, *args, **kwargs)
+
     @property
     def htmx(self) -> HtmxDetails:
         details: HtmxDetails = self.request.htmx  # type: ignore[attr-defined]
         return details
+
+    @property
+    def wants_part(self) -> bool:
+        """Whether htmx asks for the part of the page that changes, rather than for the page."""
+        return bool(self.htmx) and not self.htmx.boosted and not self.htmx.history_restore_request
 
     @property
     def user(self) -> User:
