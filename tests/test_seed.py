@@ -15,13 +15,14 @@ from django.utils import timezone
 from psycopg import Binary
 from psycopg.types.json import Jsonb
 
-from keys import merchants, search, vault
+from keys import merchants, proof, search, vault
 from keys.demo import bulk, names, people, story, tables, traffic
 from keys.demo.biographies import KeyLife, save_keys
 from keys.demo.progress import ProgressReport
 from keys.demo.rhythms import Allotment, Rhythm, Span, curve
 from keys.history import Actor
 from keys.models import ApiKey, HistoryEntry, Merchant, MerchantTerm, RequestLog, UsageHour, UsageMinute
+from keys.models.history import Action
 from tests.factories import ApiKeyFactory, MerchantFactory, use
 from tests.recounts import assert_rollups_equal_rows
 
@@ -113,6 +114,23 @@ def test_every_account_and_key_has_the_history_of_its_state() -> None:
             moves == {"enabled": [], "disabled": ["disabled"], "revoked": ["disabled", "revoked"]}[key.status]
         )
         assert [entry.at for entry in entries] == sorted({entry.at for entry in entries})
+
+
+@pytest.mark.django_db
+def test_what_is_refused_is_refused_since_its_history_says_so() -> None:
+    load(merchants=600, keys=200, requests=0)
+    keys = ApiKey.objects.exclude(status="enabled").select_related("merchant")
+    accounts = Merchant.objects.filter(status="disabled")
+    assert keys.filter(status="revoked").exists()
+    assert accounts.exists()
+    for key in keys:
+        action = {"disabled": Action.KEY_DISABLED, "revoked": Action.KEY_REVOKED}[key.status]
+        told = [change for change in (proof.of_key(key).change, proof.of_key(key).also) if change]
+        moments = {change.kind: change.at for change in told}
+        assert moments["key"] == HistoryEntry.objects.filter(key=key, action=action).latest("at").at
+    for account in accounts:
+        entry = HistoryEntry.objects.filter(merchant=account, action=Action.MERCHANT_DISABLED).latest("at")
+        assert proof.of_merchant(account).change.at == entry.at
 
 
 @pytest.mark.django_db
