@@ -60,21 +60,27 @@ class RequestIds:
     """
 
     def __init__(self) -> None:
-        node = _versioned(randbits(80)) >> 40
-        self._hex, self._text = f"{node:010x}", _base32(node, 8)
+        self._node = _versioned(randbits(80)) >> 40
         self._next = count(randbits(39)).__next__
+        self._block = -1
+        self._hex = self._text = ""
 
     def new(self, millisecond: int) -> tuple[str, str]:
         """A fresh id of this millisecond since 1970: as 32 hexadecimal digits, and as `req_…`."""
         number = self._next() & 0xFFFFFFFFFF
-        ending = (
-            f"{_PAIRS[number >> 30]}{_PAIRS[number >> 20 & 1023]}"
-            f"{_PAIRS[number >> 10 & 1023]}{_PAIRS[number & 1023]}"
-        )
+        if number >> 20 != self._block:
+            self._begin_block(number >> 20)
+        low = number & 0xFFFFF
         return (
-            f"{millisecond:012x}{self._hex}{number:010x}",
-            f"{REQUEST}_{_time(millisecond)}{self._text}{ending}",
+            f"{millisecond:012x}{self._hex}{low:05x}",
+            f"{REQUEST}_{_time(millisecond)}{self._text}{_PAIRS[low >> 10]}{_PAIRS[low & 1023]}",
         )
+
+    def _begin_block(self, block: int) -> None:
+        """What the next million of ids have in common."""
+        middle = self._node << 20 | block
+        self._hex, self._text = f"{middle:015x}", _base32(middle, 12)
+        self._block = block
 
 
 _DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"

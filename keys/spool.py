@@ -98,10 +98,11 @@ def compose(
 ) -> bytes:
     """The line of one request, from texts as the database takes them.
 
-    `holder` is `holder_columns(…)`, `at` is `moment(…)`, `address` is `NONE` where it is not known.
+    `holder` is `holder_columns(…)`, `at` is `moment(…)`, `method`, `path` and `request_id` are `written(…)`, and
+    `address` is `NONE` where it is not known.
     """
     return (
-        f"{id}\t{holder}\t{at}\t{written(method, METHOD_MAX)}\t{written(path, PATH_MAX)}\t{status}\t{outcome}\t"
+        f"{id}\t{holder}\t{at}\t{method}\t{path}\t{status}\t{outcome}\t"
         f"{duration_us}\t{address}\t{request_id}\t{reported}\n"
     ).encode()
 
@@ -112,8 +113,8 @@ def line(record: Record) -> bytes:
         id=(record.id or new_id(record.at)).hex,
         holder=holder_columns(record.key_id, record.merchant_id),
         at=moment(record.at),
-        method=record.method,
-        path=record.path,
+        method=written(record.method, METHOD_MAX),
+        path=written(record.path, PATH_MAX),
         status=record.status,
         outcome=record.outcome,
         duration_us=record.duration_us,

@@ -32,6 +32,8 @@ GRACE_SECONDS = 5
 # A SIGTERM for the whole group reaches a worker as early as the main process, which has to be first to act on it.
 AFTER_MAIN_SECONDS = 0.2
 NICENESS = 5
+# What libraries read as they go: libpq, OpenSSL, Python and the C library.
+KEPT_VARIABLES = ("PG", "SSL_", "OPENSSL_", "PYTHON", "LC_", "LANG", "TZ", "HOME", "PATH", "TMPDIR")
 
 
 def serve(*, port: int, blocking_threads: int, drain: "Drain | None") -> None:
@@ -94,7 +96,15 @@ def application() -> "WSGIApplication":
     from merchantadmin import wsgi  # noqa: PLC0415
 
     wsgi.gateway()
+    forget_secrets()
     return wsgi.application
+
+
+def forget_secrets() -> None:
+    """Clear the environment of all that nobody reads any more: granian puts it into the environ of every request."""
+    for name in list(os.environ):
+        if not name.startswith(KEPT_VARIABLES):
+            del os.environ[name]
 
 
 def take_one_stop_signal(stop: Callable[[], None], *, among: Collection[signal.Signals]) -> None:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from keys import spool
 from keys.gateway import original, problems
@@ -12,16 +12,20 @@ from keys.gateway.address import address_of
 from keys.gateway.answers import Answer, as_json
 from keys.gateway.decision import decide
 from keys.gateway.directory import Directory, Holder
-from keys.gateway.original import OriginalContradictory, OriginalMissing
+from keys.gateway.original import OriginalContradictory, OriginalMissing, Told
 from keys.gateway.recorder import Recorder
 from keys.identifiers import API_KEY, MERCHANT, encode
 from keys.keyformat import scrub
+from keys.models.requestlog import METHOD_MAX, PATH_MAX
 from keys.outcomes import Outcome
 from keys.permissions import Catalogue, Need
 
 ANY_KEY = Need(None)
 AUTHORIZE = "/v1/authorize"
 VALID = Outcome.VALID
+SUBJECTS_MAX = 8192
+TARGET_LENGTH_MAX = 200
+Telling = Callable[[Holder], Answer]
 
 
 class Request:
@@ -37,6 +41,18 @@ class Request:
         self.id = id
 
 
+class Subject(NamedTuple):
+    """What a key is used for: method and path as the spool takes them, and the need; None where no route names it."""
+
+    method: str
+    path: str
+    need: Need | None
+
+
+def subject(method: str, path: str, need: Need | None) -> Subject:
+    return Subject(spool.written(method, METHOD_MAX), spool.written(scrub(path), PATH_MAX), need)
+
+
 class Verifier:
     """Decides and records, for all calls alike."""
 
@@ -47,76 +63,73 @@ class Verifier:
         self.recorder = recorder
         self.catalogue = catalogue
         self.trusted_proxies = trusted_proxies
+        # What many requests have in common is worked out once. Longer ones would take up too much memory.
+        self._remembered = lru_cache(maxsize=SUBJECTS_MAX)(self._understood)
 
     def whoami(self, request: Request) -> Answer:
         """Try a key: whose it is, and what it may do."""
         method = request.environ["REQUEST_METHOD"]
         if method not in {"GET", "HEAD"}:
             return problems.method_not_allowed("GET, HEAD", request_id=request.id)
-        return self._verify(request, method=method, path="/v1/whoami", need=ANY_KEY, told=whole)
+        return self._verify(request, Subject(method, "/v1/whoami", ANY_KEY), whole)
 
     def authorize(self, request: Request) -> Answer:
         """Forward auth: may the key that came with a request to the platform's API make that request?"""
         environ = request.environ
         try:
-            asked = original.read(environ, suffix=environ["PATH_INFO"][len(AUTHORIZE) :])
+            told = original.read(environ, suffix=environ["PATH_INFO"][len(AUTHORIZE) :])
+            subject = self._remembered(told) if len(told[1]) <= TARGET_LENGTH_MAX else self._understood(told)
         except OriginalMissing:
             return problems.document(problems.ORIGINAL_MISSING, request_id=request.id)
         except OriginalContradictory:
             return problems.document(problems.ORIGINAL_CONTRADICTORY, request_id=request.id)
-        return self._verify(
-            request, method=asked.method, path=asked.path, need=asked.need(self.catalogue), told=headers_alone
-        )
+        return self._verify(request, subject, headers_alone)
 
-    def _verify(
-        self, request: Request, *, method: str, path: str, need: Need | None, told: "Telling"
-    ) -> Answer:
+    def _understood(self, told: Told) -> Subject:
+        return subject(*original.understood(told, self.catalogue))
+
+    def _verify(self, request: Request, subject: Subject, told: Telling) -> Answer:
         """Decide by the key in the headers, answer, and record the request of a known key."""
-        environ = request.environ
+        get = request.environ.get
         address, address_text = address_of(
-            environ.get("REMOTE_ADDR", ""), environ.get("HTTP_X_FORWARDED_FOR", ""), self.trusted_proxies
+            get("REMOTE_ADDR", ""), get("HTTP_X_FORWARDED_FOR", ""), self.trusted_proxies
         )
         outcome, holder = decide(
             self.directory,
-            authorization=environ.get("HTTP_AUTHORIZATION"),
-            api_key=environ.get("HTTP_X_API_KEY"),
+            get("HTTP_AUTHORIZATION"),
+            get("HTTP_X_API_KEY"),
             address=address,
-            need=need,
-            now=datetime.fromtimestamp(request.at_ns / 1e9, UTC),
+            need=subject[2],
+            at_ns=request.at_ns,
         )
         if holder is None:
-            return problems.refusal(outcome, need, request_id=request.id)
-        answer = told(holder) if outcome is VALID else problems.refusal(outcome, need, request_id=request.id)
-        self.record(
-            request,
-            holder,
-            method=method,
-            path=path,
-            status=answer.status,
-            outcome=outcome,
-            address=address_text,
-        )
+            return problems.refusal(outcome, subject.need, request_id=request.id)
+        if outcome is not VALID:
+            answer = problems.refusal(outcome, subject.need, request_id=request.id)
+        else:
+            answer = told(holder)
+        self.record(request, holder, subject, status=answer[0], outcome=outcome, address=address_text)
         return answer
 
     def record(
         self,
         request: Request,
         holder: Holder,
+        subject: Subject,
         *,
-        method: str,
-        path: str,
         status: int,
         outcome: Outcome,
         address: str,
         reported: bool = False,
     ) -> None:
+        """Write down the request of a known key; `reported` where `status` is the API's own."""
         self.recorder.write(
             spool.compose(
                 id=request.hex,
                 holder=holder.columns,
                 at=moment_of(request.at_ns // 1000),
-                method=method,
-                path=scrub(path),
+                method=subject[0],
+                path=subject[1],
                 status=status,
                 outcome=outcome._value_,
                 duration_us=(time.perf_counter_ns() - request.started_ns) // 1000,
@@ -128,14 +141,11 @@ class Verifier:
 
 def headers_alone(holder: Holder) -> Answer:
     """What a proxy passes on."""
-    return Answer(200, holder.headers)
+    return holder.granted
 
 
 def whole(holder: Holder) -> Answer:
     return as_json(told_of(holder))
-
-
-Telling = Callable[[Holder], Answer]
 
 
 def told_of(holder: Holder) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from keys.keyformat import LENGTH
 
 # The longest honest header, Basic with an id and a key, has 110 characters.
 HEADER_LENGTH_MAX = 512
+BEARER_LENGTH = len("Bearer ") + LENGTH
 # No merchant account has the nil UUID: who names an account that cannot exist names the wrong one.
 NO_MERCHANT = UUID(int=0)
 
@@ -40,6 +41,9 @@ def read(authorization: str | None, api_key: str | None) -> Credential:
     """The credential in Authorization and X-API-Key (None: not sent); raises MalformedCredential."""
     if authorization is None:
         return Credential(_key(api_key or ""))
+    if api_key is None and len(authorization) == BEARER_LENGTH and authorization[:7] == "Bearer ":
+        # As almost everybody writes it.
+        return Credential(authorization[7:])
     credential = _authorization(authorization)
     if api_key is not None and _key(api_key) != credential.key:
         raise MalformedCredential("two different keys")

@@ -14,6 +14,7 @@ from typing import Protocol
 from uuid import UUID
 
 from keys import spool
+from keys.gateway.answers import Answer
 from keys.identifiers import API_KEY, MERCHANT, encode
 from keys.keyformat import PlaintextKey
 from keys.models.verifier import ChangeKind
@@ -28,7 +29,7 @@ class DirectoryUnavailable(Exception):
 class Holder:
     """A key that exists: the facts that a verdict needs, and what is said of it so often that it is kept ready."""
 
-    __slots__ = ("columns", "facts", "headers", "key_name", "merchant_name")
+    __slots__ = ("columns", "facts", "granted", "key_name", "merchant_name")
 
     def __init__(self, facts: Facts, key_name: str, merchant_name: str) -> None:
         self.facts = facts
@@ -36,11 +37,14 @@ class Holder:
         self.merchant_name = merchant_name
         # Of every line in the spool, and of every permission that /v1/authorize gives.
         self.columns = spool.holder_columns(facts.key_id, facts.merchant_id)
-        self.headers = (
-            ("X-Merchant-Id", encode(MERCHANT, facts.merchant_id)),
-            ("X-Key-Id", encode(API_KEY, facts.key_id)),
-            ("X-Key-Mode", facts.mode),
-            ("X-Key-Permissions", _text_of(facts.grants)),
+        self.granted = Answer(
+            200,
+            (
+                ("X-Merchant-Id", encode(MERCHANT, facts.merchant_id)),
+                ("X-Key-Id", encode(API_KEY, facts.key_id)),
+                ("X-Key-Mode", facts.mode),
+                ("X-Key-Permissions", _text_of(facts.grants)),
+            ),
         )
 
 
@@ -66,8 +70,8 @@ FIND = """
 
 
 def digest_of(key: str) -> bytes:
-    """SHA-256 of whatever was sent as a key; for a key that was issued, its digest."""
-    return sha256(key.encode(errors="surrogatepass")).digest()
+    """SHA-256 of whatever was sent as a key. Raises UnicodeEncodeError, a ValueError, for a lone surrogate."""
+    return sha256(key.encode()).digest()
 
 
 def require_well_formed(key: str) -> None:

@@ -25,48 +25,64 @@ class OriginalContradictory(ValueError):
     """Two places tell different things, or one tells two."""
 
 
+# Method and target as they are told, and whether a server decoded the target on the way.
+Told = tuple[str, str, bool]
+
+
 class OriginalRequest(NamedTuple):
-    """`path` is percent-encoded and has no query string. `decoded`: a server decoded it on the way."""
+    """`path` is percent-encoded and has no query string."""
 
     method: str
     path: str
-    decoded: bool = False
-
-    def need(self, catalogue: Catalogue) -> Need | None:
-        if self.decoded:
-            return catalogue.need_of_decoded(self.method, unquote(self.path, errors="surrogateescape"))
-        return catalogue.need(self.method, self.path)
+    need: Need | None
 
 
-def read(environ: Mapping[str, Any], *, suffix: str) -> OriginalRequest:
+def read(environ: Mapping[str, Any], *, suffix: str) -> Told:
     """What the headers in `environ` tell, and the path after /v1/authorize, decoded, one character a byte (PEP 3333).
 
     Raises OriginalMissing or OriginalContradictory.
     """
-    told = None
-    for method_name, path_name in HEADERS:
-        if method_name in environ or path_name in environ:
-            found = _from_headers(environ, method_name, path_name)
-            if told is not None and told != found:
+    told: Told | None = None
+    for method_name, target_name in HEADERS:
+        method, target = environ.get(method_name), environ.get(target_name)
+        if method is not None or target is not None:
+            if not method or not target:
+                raise OriginalMissing
+            if told is not None and _stripped(told) != _stripped((method, target, False)):
                 raise OriginalContradictory
-            told = found
+            told = (method, target, False)
     if not suffix:
         if told is None:
             raise OriginalMissing
         return told
-    own = OriginalRequest(environ["REQUEST_METHOD"], quote(suffix.encode("latin-1")), decoded=True)
+    own_method, own_target = environ["REQUEST_METHOD"], quote(suffix.encode("latin-1"))
     if told is None:
-        return own
-    if (told.method, unquote_to_bytes(told.path)) != (own.method, unquote_to_bytes(own.path)):
+        return own_method, own_target, True
+    method, path = _stripped(told)
+    if (method, unquote_to_bytes(path)) != (own_method, unquote_to_bytes(own_target)):
         raise OriginalContradictory
     return told
 
 
-def _from_headers(environ: Mapping[str, Any], method_name: str, path_name: str) -> OriginalRequest:
-    method, target = environ.get(method_name, "").strip(), environ.get(path_name, "").strip()
+def understood(told: Told, catalogue: Catalogue) -> OriginalRequest:
+    """The request that is told of, and what it needs. Raises OriginalMissing or OriginalContradictory."""
+    method, path = _stripped(told)
+    if told[2]:
+        need = catalogue.need_of_decoded(method, unquote(path, errors="surrogateescape"))
+    else:
+        need = catalogue.need(method, path)
+    return OriginalRequest(method, path, need)
+
+
+def _stripped(told: Told) -> tuple[str, str]:
+    """Method and path."""
+    method, target, decoded = told
+    if decoded:
+        return method, target
+    method, target = method.strip(), target.strip()
     if not method or not target:
         raise OriginalMissing
     # A header that came twice arrives joined by a comma, and each path begins with a slash.
     if ",/" in target.replace(" ", "") or "," in method:
         raise OriginalContradictory
-    return OriginalRequest(method, target.partition("?")[0])
+    return method, target.partition("?")[0]
