@@ -239,6 +239,16 @@ class Catalogue:
         need = self._root.find(method, segments)
         return need if need and self._root.joined_needs(method, segments) <= {need} else None
 
+    def permission(self, text: str) -> Permission:
+        """The permission `payments:write`; raises ValueError for what no key can be granted."""
+        name, _, access = text.partition(":")
+        resource = self.resources.get(name)
+        if resource is None or access not in resource.accesses:
+            raise ValueError(
+                f"“{text[:80]}” is not a permission of the catalogue; write it as payments:write."
+            )
+        return Permission(resource.name, Access(access))
+
     def validated(self, accesses: Mapping[str, str]) -> Grants:
         """Grants that this catalogue knows; raises ValueError for a resource or access that it does not."""
         for name, access in accesses.items():

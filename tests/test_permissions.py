@@ -71,6 +71,21 @@ def test_write_includes_read(held: Access, asked: Access) -> None:
     assert Permission("payouts", asked).granted_by(Grants({"payments": held})) is (asked is Access.NONE)
 
 
+def test_a_permission_is_read_by_what_the_catalogue_offers() -> None:
+    assert catalogue().permission("payments:write") == Permission("payments", Access.WRITE)
+    assert catalogue().permission("balances:read") == Permission("balances", Access.READ)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "payments", "payments:", ":read", "payments:none", "payments:admin", "pay:read", "balances:write"]
+    + ["Payments:read", "payments:read ", "payments:read:write", "payments:WRITE"],
+)
+def test_a_permission_that_no_key_can_be_granted_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=f"“{text}” is not a permission"):
+        catalogue().permission(text)
+
+
 def test_the_catalogue_that_comes_with_the_product() -> None:
     shipped = catalogue()
     names = "payments refunds payouts customers subscriptions disputes balances webhooks reports"

@@ -68,6 +68,11 @@ class PostgresDirectory:
             return None
         return self._read(digest)
 
+    def remembered(self, key: str) -> Holder | None:
+        """The holder of `key` where it is known without waiting for anything; None says nothing of the key."""
+        holder = self._memory.holders.get(digest_of(key))
+        return holder if time.monotonic() < self._feed.valid_until else None
+
     def close(self) -> None:
         self._feed.stop()
 

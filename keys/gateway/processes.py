@@ -1,6 +1,6 @@
 """The gateway of one process, put together as the settings say."""
 
-from functools import cache
+import threading
 
 from django.conf import settings
 from django.db import connection
@@ -16,7 +16,9 @@ from keys.identifiers import RequestIds
 from keys.permissions import catalogue
 
 MEBIBYTE = 1024 * 1024
-
+# Empty until somebody asks for the gateway of this process. A test may put one of its own here.
+made: list[Gateway] = []
+_making = threading.Lock()
 
 # Parameters of psycopg's own connections.
 NOT_LIBPQ = {
@@ -29,9 +31,17 @@ NOT_LIBPQ = {
 }
 
 
-@cache
 def gateway() -> Gateway:
     """The gateway of this process. It listens for changes and writes a spool file until the process ends."""
+    if not made:
+        # Requests that come together must not make two, of which one would never be retired.
+        with _making:
+            if not made:
+                made.append(make())
+    return made[0]
+
+
+def make() -> Gateway:
     directory = open_directory()
     recorder = SpoolRecorder(settings.KEYS_SPOOL_DIR, limit_bytes=settings.KEYS_SPOOL_LIMIT_MB * MEBIBYTE)
     return assemble(
@@ -51,8 +61,8 @@ def assemble(verifier: Verifier, *, ids: RequestIds | None = None) -> Gateway:
 
 def retire() -> None:
     """Tell the database that this process stops. It still answers what comes, and reads for each request."""
-    if gateway.cache_info().currsize:
-        gateway().verifier.directory.close()
+    if made:
+        made[0].verifier.directory.close()
 
 
 def open_directory() -> Directory:
