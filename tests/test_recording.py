@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from keys import merchants, usage
+from keys import merchants, spool, usage
+from keys.gateway import drain
 from keys.gateway.ingest import ingest
 from keys.history import Actor
-from keys.identifiers import first_id_at
+from keys.identifiers import first_id_at, new_id
 from keys.keyformat import Mode, PlaintextKey
 from keys.models import ApiKey, RequestLog, UsageHour, UsageMinute
 from keys.models.requestlog import METHOD_MAX, PATH_MAX
@@ -202,3 +203,14 @@ def test_whatever_was_sent_fits_its_columns(api_key) -> None:
     assert len(record.method) == METHOD_MAX
     assert len(record.path) == PATH_MAX
     assert len(record.request_id) == REQUEST_ID_MAX
+
+
+def test_draining_once_takes_all_of_a_file_however_many_batches_that_is(
+    api_key, tmp_path, monkeypatch
+) -> None:
+    records = RecordFactory.build_batch(30, key=api_key)
+    (tmp_path / f"{new_id()}.spool").write_bytes(b"".join(map(spool.line, records)))
+    monkeypatch.setattr(drain, "BATCH_BYTES", 1000)
+    drain.Drain(tmp_path).once()
+    assert RequestLog.objects.count() == 30
+    assert spool.backlog_bytes(tmp_path) == 0

@@ -86,7 +86,8 @@ class Drain:
             with suppress(FileNotFoundError):
                 largest = max(largest, self._drain_file(path))
         self._remove_drafts()
-        if largest >= BATCH_BYTES:
+        # A batch ends with its last whole line, so a full one is a little smaller than it could be.
+        if largest > BATCH_BYTES // 2:
             return 0
         return BETWEEN_BATCHES_SECONDS if largest > LARGE_BYTES else IDLE_SECONDS
 
