@@ -58,9 +58,13 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
-    """`kill -9` for the process and all that it started."""
+    """`kill -9` for the process and all that it started; returns when all of it is gone, and its port free."""
+    deadline = time.monotonic() + STOP_SECONDS
     with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+        while time.monotonic() < deadline:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.poll()
+            time.sleep(0.002)
     process.wait()
 
 

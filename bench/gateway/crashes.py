@@ -1,10 +1,12 @@
-"""`kill -9` for the server, the drain or both, at random moments under load; then every answered request is looked for.
+"""`kill -9` for server, drain or both, at random moments under load; then every answered request is looked for.
 
 Clients note the id of each answer that reaches them. Killed servers and drains are started again, as whoever runs
 them would do; at the end all is drained. Then each noted request has to be there, none twice, and the rollups have to
 be what the rows add up to.
 """
 
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -20,20 +22,22 @@ from bench.gateway import loads, records, recount
 from bench.gateway.asker import Asker
 from bench.gateway.findings import Finding, Result, at_least, at_most
 from bench.gateway.loads import Keyring
+from bench.gateway.servers import Server
 from bench.gateway.site import Site
 from bench.installation import Installation
-from bench.server import BenchError, free_port, kill, start, wait_for
+from bench.server import BenchError, free_port, kill, start, stop, wait_for
 from bench.sizes import Size
 from keys.identifiers import REQUEST, decode
 
 SIZE = Size(100, 300, 0)
 USABLE_KEYS = 150
-CLIENTS = 4
+CLIENTS = 8
 PATIENCE_SECONDS = 60
 PAUSE_SECONDS = 0.001
 # A kill comes this long after all is up and answers, at the latest.
 LATEST_SECONDS = 0.6
-VICTIMS = (("server",), ("drain",), ("server", "drain"))
+# The server with all its processes, or the one alone that answers.
+VICTIMS = (("server",), ("worker",), ("drain",), ("server", "drain"))
 
 
 @dataclass(slots=True)
@@ -93,7 +97,12 @@ class Host:
 
     def kill(self, *names: str) -> None:
         for name in names:
-            kill(self.processes.pop(name))
+            if name == "worker":
+                os.kill(Server(self.port, self.processes["server"].pid).worker(), signal.SIGKILL)
+                # Its server ends by itself then, or else by force: whoever runs it starts another.
+                stop(self.processes.pop("server"))
+            else:
+                kill(self.processes.pop(name))
 
 
 def measure(site: Site) -> Result:
@@ -138,7 +147,7 @@ def judge(installation: Installation, clients: Clients, kills: Counter[str]) -> 
     return Result(
         "crashes",
         [
-            Finding("kills of the server", kills["server"], "", at_least(1)),
+            Finding("kills of the server", kills["server"] + kills["worker"], "", at_least(1)),
             Finding("kills of the drain", kills["drain"], "", at_least(1)),
             Finding("answered requests", len(answered), "", at_least(1)),
             Finding("of them not recorded", sum(each not in recorded for each in answered), "", at_most(0)),

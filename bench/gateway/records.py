@@ -36,13 +36,13 @@ def drain(installation: Installation) -> None:
     installation.manage("drain", "--once", quietly=True)
 
 
-def settle(installation: Installation) -> None:
+def settle(installation: Installation, *, poll_seconds: float = 0.05) -> None:
     """Wait until the drain at work has nothing left to do."""
     deadline = time.monotonic() + SETTLE_SECONDS
     while backlog_bytes(installation):
         if time.monotonic() > deadline:
             raise BenchError(f"nobody drains the spool: {backlog_bytes(installation):,} bytes are left in it")
-        time.sleep(0.05)
+        time.sleep(poll_seconds)
 
 
 def backlog_bytes(installation: Installation) -> int:

@@ -1,15 +1,18 @@
 """The servers that are asked: the product's, and the same server around something else."""
 
+import fcntl
 import os
+import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.cores import Cores
 from bench.installation import Installation
-from bench.server import BenchError, free_port, running, start, stop
+from bench.server import START_SECONDS, BenchError, free_port, running, start, stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +48,28 @@ def serving_another(application: str, installation: Installation, *, cores: Core
 
 @contextmanager
 def draining(installation: Installation, *, cores: Cores) -> Iterator[int]:
-    """`manage.py drain`, as a production host runs it; yields its process's number."""
+    """`manage.py drain`, as a production host runs it, once it is at work; yields its process's number."""
     process = start([sys.executable, "manage.py", "drain"], environment=installation.environment, cores=cores)
     try:
+        _wait_for_drain(installation.data_dir / "spool" / "drain.lock", process)
         yield process.pid
         if process.poll() is not None:
             raise BenchError(f"the drain ended with {process.returncode}")
     finally:
         stop(process)
+
+
+def _wait_for_drain(lock: Path, process: subprocess.Popen[bytes]) -> None:
+    """Wait until somebody holds the lock of those who drain."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        with suppress(FileNotFoundError), lock.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return
+        time.sleep(0.02)
+    raise BenchError("the drain did not start")
 
 
 @contextmanager

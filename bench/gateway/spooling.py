@@ -1,4 +1,6 @@
-"""`python -m bench.gateway.spooling LINES SEED`: so many requests in the spool, for a drain to move.
+"""`python -m bench.gateway.spooling LINES SEED`: writes a spool file of so many requests, and prints its path.
+
+It does not yet have the name by which a drain knows a spool file; whoever wants it drained renames it.
 
 They were made within the last minute, with keys of the installation: the r-th busiest makes about 1 / r^1.2 of the
 requests of the busiest. Most succeed, some are denied. The lines are the product's own.
@@ -9,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from itertools import accumulate
+from pathlib import Path
 from random import Random
 
 import django
@@ -56,18 +59,16 @@ def records(count: int, random: Random) -> Iterator[Record]:
         )
 
 
-def write(count: int, seed: int) -> None:
+def write(count: int, seed: int) -> Path:
     folder = spool.directory()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = folder / f"{new_id()}{spool.SUFFIX}"
-    draft = path.with_suffix(".new")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+    draft = folder / f"{new_id()}.new"
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         # None of the fixed seed's numbers guards anything.
         for record in records(count, Random(seed)):  # noqa: S311
-            text = spool.line(record)
-            file.write(text if isinstance(text, str) else text.decode())
-    draft.rename(path)
+            file.write(spool.line(record))
+    return draft
 
 
 if __name__ == "__main__":
-    write(int(sys.argv[1]), int(sys.argv[2]))
+    print(write(int(sys.argv[1]), int(sys.argv[2])))  # noqa: T201

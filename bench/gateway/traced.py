@@ -17,6 +17,8 @@ from wsgiref.util import setup_testing_defaults
 
 # Asks whether anything has changed since the last time, which SQLite knows without looking into a table.
 HAS_ANYTHING_CHANGED = "PRAGMA data_version"
+# It looks like a key, and its checksum is wrong.
+NO_KEY = "sk_test_" + 38 * "x"
 statements: list[str] = []
 connect = sqlite3.connect
 
@@ -61,7 +63,7 @@ def answer(lines: Iterable[str], *, status: str) -> int:
 
 def main(file: Path, status: str) -> int:
     with patch("sqlite3.connect", traced), patch("sqlite3.dbapi2.connect", traced):
-        answer(["GET\t/v1/whoami"], status="401")
+        answer([f"GET\t/v1/whoami\tAuthorization: Bearer {NO_KEY}"], status="401")
         return answer(file.read_text().splitlines(), status=status)
 
 
