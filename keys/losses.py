@@ -1,7 +1,7 @@
 """Requests that were answered and could not be recorded: the figures of their time lack them."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from django.db.models import Max, Min, Sum
 
@@ -17,6 +17,14 @@ class Loss:
     first_at: datetime
     last_at: datetime
     reasons: tuple[str, ...]
+
+    def sentence(self, now: datetime) -> str:
+        """As in “1,204 requests could not be recorded between 09:12 and 09:14 UTC: the figures lack them.”"""
+        first, last = (_minute(moment, now) for moment in (self.first_at, self.last_at))
+        when = f"at {first}" if first == last else f"between {first} and {last}"
+        requests = f"{self.requests:,} request{'' if self.requests == 1 else 's'}"
+        they = "it" if self.requests == 1 else "them"
+        return f"{requests} could not be recorded {when} UTC: the figures lack {they}."
 
 
 def last_24_hours(*, now: datetime | None = None) -> Loss | None:
@@ -39,3 +47,8 @@ def last_24_hours(*, now: datetime | None = None) -> Loss | None:
         last_at=max(last),
         reasons=tuple(RecordingLoss.Reason(reason).label for reason in reasons),
     )
+
+
+def _minute(moment: datetime, now: datetime) -> str:
+    at = moment.astimezone(UTC)
+    return f"{at:%H:%M}" if at.date() == now.astimezone(UTC).date() else f"{at:%-d %b, %H:%M}"

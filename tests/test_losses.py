@@ -59,3 +59,25 @@ def test_old_losses_are_not_read() -> None:
         explain = "EXPLAIN QUERY PLAN" if connection.vendor == "sqlite" else "EXPLAIN"
         cursor.execute(f"{explain} {queries[0]['sql']}")
         assert "recording_loss_by_age" in str(cursor.fetchall())
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "requests", "words"),
+    [
+        (
+            NOW - 5 * MINUTE,
+            NOW - 3 * MINUTE,
+            1_204,
+            "1,204 requests could not be recorded between 12:25 and 12:27 UTC: the figures lack them.",
+        ),
+        (NOW, NOW, 1, "1 request could not be recorded at 12:30 UTC: the figures lack it."),
+        (
+            NOW - 13 * 60 * MINUTE,
+            NOW,
+            2,
+            "2 requests could not be recorded between 28 Mar, 23:30 and 12:30 UTC: the figures lack them.",
+        ),
+    ],
+)
+def test_a_loss_is_told_in_a_sentence(first: datetime, last: datetime, requests: int, words: str) -> None:
+    assert Loss(requests, first, last, ()).sentence(NOW) == words

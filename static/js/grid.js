@@ -20,17 +20,25 @@
   // A grid that could not be loaded says so where the eye is, and offers to try again.
   const failed = (event) => {
     const path = event.detail.pathInfo.finalRequestPath;
+    const messages = document.getElementById("messages");
+    // What asks each second fails each second, and is told of once.
+    if (event.detail.elt.id === "proof" && messages.querySelector("[data-unanswered=proof]")) return;
     const message = Object.assign(document.createElement("div"), { className: "message message-error" });
     const text = Object.assign(document.createElement("p"), { textContent: "The console did not answer. What you see may be out of date." });
     const retry = Object.assign(document.createElement("button"), { type: "button", className: "button button-small", textContent: "Retry" });
     retry.addEventListener("click", () => {
       message.remove();
-      if (event.detail.requestConfig.verb === "get") htmx.ajax("GET", path, { target: "#grid", swap: "outerHTML" });
+      if (event.detail.requestConfig.verb === "get" && document.getElementById("grid")) htmx.ajax("GET", path, { target: "#grid", swap: "outerHTML" });
       else location.reload();
     });
+    message.dataset.unanswered = event.detail.elt.id;
     message.append(text, retry);
-    document.getElementById("messages").replaceChildren(message);
+    messages.replaceChildren(message);
   };
+  document.addEventListener("htmx:afterOnLoad", (event) => {
+    const message = document.querySelector("[data-unanswered=proof]");
+    if (message && event.detail.requestConfig.elt.id === "proof") message.remove();
+  });
   document.addEventListener("htmx:responseError", failed);
   document.addEventListener("htmx:sendError", failed);
 

@@ -16,9 +16,15 @@ from django.utils import timezone
 from keys import lifecycle, merchants
 from keys.gateway.ingest import ingest
 from keys.history import Actor
-from keys.models import ApiKey, Merchant
+from keys.models import ApiKey, Change, Merchant
 from tests.console.page import page_of, rows_of
-from tests.factories import ApiKeyFactory, MerchantFactory, RecordFactory
+from tests.factories import (
+    AcknowledgementFactory,
+    ApiKeyFactory,
+    MerchantFactory,
+    RecordFactory,
+    VerifierFactory,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -82,15 +88,16 @@ LISTS = {
     "/merchants/?status=enabled": 4,
     "/merchants/?q=m": 4,  # words, rows, usage, enabled keys
     "/merchants/?q=merchant+m&status=enabled": 7,  # how rare each word is, words, rows, usage, enabled keys, count
-    "{merchant}developers/": 5,  # account, rows, usage, count, keys by status
-    "{merchant}developers/?q=key&mode=live&sort=name": 5,
+    "{merchant}developers/": 6,  # account, rows, usage, count, keys by status, losses
+    "{merchant}developers/?q=key&mode=live&sort=name": 6,
     "{merchant}requests/": 4,  # account, rows with their keys, count, keys by status
     "{merchant}requests/?result=failed&path=/v1": 4,
     "{merchant}requests/?key={key_id}": 5,  # and the key's name for the pill
 }
 PAGES = {
-    "{merchant}": 4,  # account, keys by status, usage, events
-    "{key}": 6,  # key with account, origin and creator; usage; last hour; events, its creation, its latest change
+    "{merchant}": 5,  # account, keys by status, usage, losses, events
+    # Key with account, origin and creator; usage; last hour; losses; events, its creation, its latest change.
+    "{key}": 7,
     "{key}revoke/": 2,  # key, usage
     "{key}duplicate/": 2,  # key with its account, names taken
     "{merchant}developers/new/": 1,
@@ -100,7 +107,7 @@ PAGES = {
 }
 FRAGMENTS = {
     "/merchants/": 4,
-    "{merchant}developers/": 4,  # all but the header's
+    "{merchant}developers/": 4,  # all but the header's, and the losses
     "{merchant}requests/": 3,
 }
 
@@ -134,6 +141,38 @@ def test_every_page_takes_a_fixed_number_of_queries(
     for address, number in addresses(api_key, FRAGMENTS).items():
         counted, asked = queries(console, address, **{"HX-Request": "true"})
         assert counted == number, ("as a part", address, asked)
+
+
+# Beyond the above: the change, its verifiers; the minute and the request that was accepted last in it.
+REFUSED = 4
+
+
+def test_a_proof_takes_a_fixed_number_of_queries(
+    console: Client, api_key: ApiKey, actor: Actor, grow: Callable[[], None]
+) -> None:
+    merchants.disable(merchant=api_key.merchant, actor=actor)
+    change = Change.objects.get(subject_id=api_key.merchant_id)
+    expected = {
+        api_key.merchant.get_absolute_url(): (PAGES["{merchant}"] + REFUSED, 1 + REFUSED),
+        api_key.get_absolute_url(): (PAGES["{key}"] + REFUSED, 1 + REFUSED),
+    }
+    for many in (False, True):
+        if many:
+            grow()
+            for number in range(MANY):
+                verifier = VerifierFactory()
+                if number % 2:
+                    AcknowledgementFactory(change=change, verifier=verifier)
+        for address, (whole, part) in expected.items():
+            counted, asked = queries(console, address)
+            assert counted == whole + SESSION_AND_PERSON, asked
+            counted, asked = queries(console, address, **{"HX-Request": "true"})
+            assert counted == part + SESSION_AND_PERSON, asked
+
+    # Where the key is disabled too, that is a change of its own.
+    lifecycle.disable(key=api_key, actor=actor)
+    counted, asked = queries(console, api_key.get_absolute_url())
+    assert counted == PAGES["{key}"] + REFUSED + 1 + SESSION_AND_PERSON, asked
 
 
 ADMIN = {

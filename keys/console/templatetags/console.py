@@ -1,6 +1,6 @@
 """How the console shows icons, states, times, counts and charts. A builtin of every template."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -10,7 +10,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from lucide import _render_icon
 
+from keys import proof
 from keys.console import charts
+from keys.losses import Loss
 from keys.usage import Totals, Usage
 
 register = template.Library()
@@ -114,6 +116,19 @@ def when(moment: datetime | None, never: str = "Never", *, as_day: bool = False)
         day(moment) if as_day else relative(moment),
         full,
     )
+
+
+@register.simple_tag
+def clock(moment: datetime, now: datetime) -> SafeString:
+    """A moment of today by the clock, to the millisecond; any other with its date."""
+    exact = moment.astimezone(UTC).date() == now.astimezone(UTC).date()
+    text = proof.clock(moment, now, exact=exact)
+    return format_html('<time datetime="{}">{}</time>', moment.isoformat(timespec="milliseconds"), text)
+
+
+@register.filter
+def loss_sentence(loss: Loss) -> str:
+    return loss.sentence(timezone.now())
 
 
 @register.simple_tag

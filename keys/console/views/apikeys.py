@@ -9,9 +9,10 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.cache import add_never_cache_headers
 from django.views.generic import View
 
-from keys import history, lifecycle, usage
+from keys import history, lifecycle, losses, proof, usage
 from keys.console.actors import actor_of
 from keys.console.forms import ApiKeyEditForm, ApiKeyForm, RevokeForm, presets_of
+from keys.console.views import refusal
 from keys.console.views.access import ConsoleMixin
 from keys.errors import AlreadyCreated, DomainError, StaleEdit
 from keys.models import ApiKey, HistoryEntry, Merchant
@@ -100,6 +101,8 @@ class ApiKeyPageMixin(ConsoleMixin):
             "key": key,
             "merchant": key.merchant,
             "form": form,
+            "proof": proof.of_key(key),
+            "loss": losses.last_24_hours(),
             "usage": usage.last_24_hours([key.pk])[key.pk],
             "last_hour": usage.last_hour(key.pk),
             "status": ApiKeyStatus(key.status),
@@ -110,14 +113,16 @@ class ApiKeyPageMixin(ConsoleMixin):
             "latest": history.latest_change(key=key),
             "revoke_form": RevokeForm(key=key),
         }
-        return render(request, "keys/apikey_detail.html", context | extra, status=status)
+        return refusal.varied(render(request, "keys/apikey_detail.html", context | extra, status=status))
 
 
 class ApiKeyDetailView(ApiKeyPageMixin, View):
-    """The key's page; its POST is Save changes."""
+    """The key's page, whose part is the proof that the key is refused; its POST is Save changes."""
 
     def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         key = self.key(pk)
+        if self.wants_part:
+            return refusal.part(request, proof.of_key(key))
         initial = {"name": key.name, "description": key.description, "revision": key.revision}
         return self.page(request, key, ApiKeyEditForm(initial=initial))
 

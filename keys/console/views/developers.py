@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.functional import cached_property
 from django.views.generic import View
 
-from keys import lifecycle, usage
+from keys import lifecycle, losses, usage
 from keys.console.actors import actor_of
 from keys.console.filters import ApiKeyFilter
 from keys.console.tables import ApiKeyTable
@@ -59,7 +59,7 @@ class DevelopersView(MerchantPageMixin, GridView):
         add_usage(rows)
 
     def context(self) -> dict[str, Any]:
-        return self.header(self.account)
+        return self.header(self.account) | {"loss": losses.last_24_hours()}
 
 
 class ApiKeyMoveView(ConsoleMixin, View):

@@ -40,7 +40,7 @@ class GridView(ConsoleMixin, View):
     def get(self, request: HttpRequest, *_: Any, **__: Any) -> HttpResponse:
         if address := self.address_without_keys():
             return HttpResponseRedirect(address)
-        fragment = bool(self.htmx) and not self.htmx.boosted and not self.htmx.history_restore_request
+        fragment = self.wants_part
         context = self.grid_context() | ({} if fragment else self.context())
         response = render(
             request, self.fragment_name if fragment else self.template_name, context | {"fragment": fragment}

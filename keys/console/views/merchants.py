@@ -10,11 +10,12 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.generic import View
 
-from keys import merchants, usage
+from keys import losses, merchants, proof, usage
 from keys.console.actors import actor_of
 from keys.console.filters import MerchantFilter
 from keys.console.forms import MerchantEditForm, NewMerchantForm
 from keys.console.tables import MerchantTable
+from keys.console.views import refusal
 from keys.console.views.access import ConsoleMixin
 from keys.console.views.grid import GridView
 from keys.errors import DomainError, StaleEdit
@@ -91,8 +92,12 @@ class MerchantPageMixin(ConsoleMixin):
 
 
 class MerchantDetailView(MerchantPageMixin, View):
+    """The General tab, whose part is the proof that a disabled account is refused; its POST is Save changes."""
+
     def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         merchant = self.merchant(pk)
+        if self.wants_part:
+            return refusal.part(request, proof.of_merchant(merchant))
         form = MerchantEditForm(
             initial={"name": merchant.name, "website": merchant.website, "revision": merchant.revision}
         )
@@ -124,13 +129,15 @@ class MerchantDetailView(MerchantPageMixin, View):
             | extra
             | {
                 "form": form,
+                "proof": proof.of_merchant(merchant),
+                "loss": losses.last_24_hours(),
                 "usage": usage.last_24_hours([merchant.pk])[merchant.pk],
                 "events": HistoryEntry.objects.filter(merchant=merchant, key=None).order_by("-at", "-id")[
                     :EVENTS_SHOWN
                 ],
             }
         )
-        return render(request, "keys/merchant_detail.html", context, status=status)
+        return refusal.varied(render(request, "keys/merchant_detail.html", context, status=status))
 
 
 class MerchantMoveView(MerchantPageMixin, View):

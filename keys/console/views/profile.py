@@ -1,7 +1,7 @@
 """A person's own settings, and the page that shows every component in every state."""
 
 from copy import copy
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import messages
@@ -15,11 +15,15 @@ from django.views.generic import View
 
 from keys.console.forms import ApiKeyEditForm, ProfileForm
 from keys.console.views.access import ConsoleMixin
-from keys.models import ApiKey, Merchant
+from keys.identifiers import new_id
+from keys.losses import Loss
+from keys.models import ApiKey, Change, Merchant
 from keys.models.apikey import ApiKeyStatus
 from keys.models.merchant import MerchantStatus
+from keys.models.verifier import ChangeKind
 from keys.outcomes import Outcome
-from keys.usage import Bar, Usage, Window
+from keys.proof import Accepted, Answer, Proof, Silence
+from keys.usage import HOUR, Bar, Usage, Window
 
 
 class ProfileView(ConsoleMixin, View):
@@ -62,6 +66,8 @@ class ComponentsView(ConsoleMixin, UserPassesTestMixin, View):
                 timezone.now() - timedelta(seconds=seconds) for seconds in (5, 400, 9000, 90_000, 9_000_000)
             ],
             "undo": reverse("components"),
+            "proofs": sample_proofs(timezone.now()),
+            "loss": sample_loss(timezone.now()),
         }
         return render(request, "keys/components.html", context)
 
@@ -76,3 +82,28 @@ def sample_usage(percent: int) -> Usage:
         usage.succeeded += total - failed
         usage.failed += failed
     return usage
+
+
+def sample_proofs(now: datetime) -> list[Proof]:
+    """Made up: obeyed by all, by those that could, by nobody yet, and not at all; and with nobody to wait for."""
+    change = Change(kind=ChangeKind.KEY, status="disabled", at=now - timedelta(seconds=1))
+    answers = tuple(
+        Answer(f"web-{number}:4711", timedelta(milliseconds=10 * number + 1)) for number in (1, 2)
+    )
+    silent = Silence("web-3:4711", now + timedelta(seconds=1), ended=False)
+    gone = Silence("web-3:4711", now - timedelta(milliseconds=500), ended=True)
+    last = Accepted(change.at, new_id(change.at))
+    late = Accepted(now, new_id(now))
+    old = Change(kind=ChangeKind.MERCHANT, status="disabled", at=now - timedelta(days=90))
+    return [
+        Proof(change=change, now=now + timedelta(minutes=1), answers=answers, last_accepted=last),
+        Proof(change=change, now=now, answers=answers, silences=(silent,), last_accepted=last),
+        Proof(change=change, now=now, answers=answers, silences=(gone,)),
+        Proof(change=change, now=now, answers=answers, last_accepted=late),
+        Proof(change=old, now=now, reads_afresh=True, last_accepted=Accepted(old.at, until=old.at + HOUR)),
+    ]
+
+
+def sample_loss(now: datetime) -> Loss:
+    ended_at = now - timedelta(minutes=5)
+    return Loss(1_204, ended_at - timedelta(minutes=2), ended_at, ("The spool had reached its limit",))
