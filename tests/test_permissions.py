@@ -78,8 +78,20 @@ def test_a_permission_is_read_by_what_the_catalogue_offers() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "payments", "payments:", ":read", "payments:none", "payments:admin", "pay:read", "balances:write"]
-    + ["Payments:read", "payments:read ", "payments:read:write", "payments:WRITE"],
+    [
+        "",
+        "payments",
+        "payments:",
+        ":read",
+        "payments:none",
+        "payments:admin",
+        "pay:read",
+        "balances:write",
+        "Payments:read",
+        "payments:read ",
+        "payments:read:write",
+        "payments:WRITE",
+    ],
 )
 def test_a_permission_that_no_key_can_be_granted_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=f"“{text}” is not a permission"):
