@@ -24,7 +24,7 @@ from keys.models import RecordingLoss, SpoolFile
 
 logger = logging.getLogger(__name__)
 
-BATCH_BYTES = 4 * 1024 * 1024
+BATCH_BYTES = 16 * 1024 * 1024
 IDLE_SECONDS = 0.02
 # While much comes in, rather a few large batches than many small ones.
 BETWEEN_BATCHES_SECONDS = 0.1

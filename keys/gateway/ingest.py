@@ -7,6 +7,9 @@ the status that the API answered. Its id says that the two are one: the report's
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from datetime import date
+from functools import lru_cache
+from ipaddress import ip_address
 from uuid import UUID
 
 from django.db import DataError, IntegrityError, connection, transaction
@@ -30,7 +33,9 @@ def ingest(records: Iterable[Record]) -> int:
 
     One that is there already is news only if it is reported, and what is there is not.
     """
-    news = {record.id: record for record in (_identified(record) for record in records)}
+    news: dict[UUID | None, Record] = {}
+    for record in map(_identified, records):
+        news[record.id] = _corrected(news[record.id], record) if record.id in news else record
     if not news:
         return 0
     for last in (*[False] * (TRIES - 1), True):
@@ -49,18 +54,28 @@ def take(text: str) -> None:
     As they are where all are new and well-formed, which is a matter of microseconds each; otherwise one by one, with
     what is no record counted as lost.
     """
-    found = spool.LINE.findall(text)
-    if len(found) == text.count("\n"):
+    counted = spool.COUNTED.findall(text)
+    if counted and len(counted) == text.count("\n") and _is_printable(text):
         try:
             with transaction.atomic():
-                _copy(text, found)
-                rollups.add(Counter((line[3][:16], line[1], line[2], line[7], line[6]) for line in found))
-                _touch_text(found)
+                _copy(text)
+                rollups.add(
+                    Counter(
+                        (at[:16], key, merchant, outcome, status)
+                        for key, merchant, at, status, outcome in counted
+                    )
+                )
+                _move_last_use(_latest(counted))
         except (DataError, IntegrityError):
             pass
         else:
             return
     _take_one_by_one(text.removesuffix("\n").split("\n"))
+
+
+def _is_printable(text: str) -> bool:
+    """Whether lines that are records hold nothing but what a page can show."""
+    return text.isascii() or all(map(spool.is_printable, spool.LINE.findall(text)))
 
 
 def _take_one_by_one(lines: Sequence[str]) -> None:
@@ -105,14 +120,13 @@ def _add(records: Sequence[Record]) -> int:
     corrections = [
         (there[record.id], record)
         for record in records
-        if record.reported and record.id in there and not there[record.id].reported
+        if record.reported and record.id in there and _is_news(there[record.id], record)
     ]
     if not new and not corrections:
         return 0
     RequestLog.objects.bulk_create([_row(record) for record in new], batch_size=ROWS_AT_ONCE)
     counts = rollups.tally(new)
-    for row, record in corrections:
-        counts.update(_correct(row, record))
+    counts.update(_correct(corrections))
     rollups.add(counts)
     _touch(new)
     return len(new) + len(corrections)
@@ -129,21 +143,68 @@ def _there(ids: Sequence[UUID]) -> dict[UUID | None, RequestLog]:
     return found
 
 
-def _correct(row: RequestLog, record: Record) -> Tally:
-    """Give a recorded request the status that was reported of it; returns what that changes in the counts."""
-    before, after = (
-        rollups.tally([Record(row.key_id, row.merchant_id, row.at, "", "", status, row.outcome, 0)])
-        for status in (row.status, record.status)
+def _is_news(row: RequestLog, record: Record) -> bool:
+    """Whether this report corrects the row; a report of another key's request is of another request."""
+    return not row.reported and row.key_id == record.key_id
+
+
+def _correct(corrections: Sequence[tuple[RequestLog, Record]]) -> Tally:
+    """Give recorded requests the status that was reported of them; returns what that changes in the counts."""
+    if not corrections:
+        return Counter()
+    change, before = (
+        rollups.tally(
+            Record(row.key_id, row.merchant_id, row.at, "", "", status, row.outcome, 0)
+            for row, status in statuses
+        )
+        for statuses in (
+            [(row, record.status) for row, record in corrections],
+            [(row, row.status) for row, _ in corrections],
+        )
     )
-    row.status, row.duration_us, row.request_id, row.reported = (
-        record.status,
-        record.duration_us,
-        printable(record.request_id, REQUEST_ID_MAX),
-        True,
+    change.subtract(before)
+    values = [
+        (record.status, record.duration_us, printable(record.request_id, REQUEST_ID_MAX), row.id)
+        for row, record in sorted(corrections, key=lambda correction: correction[0].id)
+    ]
+    update = _update_postgresql if connection.vendor == "postgresql" else _update_sqlite
+    for start in range(0, len(values), ROWS_AT_ONCE):
+        update(values[start : start + ROWS_AT_ONCE])
+    return change
+
+
+def _update_postgresql(values: Sequence[tuple[int, int, str, UUID]]) -> None:
+    """The ids are given as a range too, which tells the days whose partitions are to be looked into."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE keys_requestlog AS r SET status = n.status, duration_us = n.duration_us,"
+            " request_id = n.request_id, reported = true"
+            " FROM unnest(%s::int[], %s::int[], %s::text[], %s::uuid[])"
+            " AS n (status, duration_us, request_id, id)"
+            " WHERE r.id = n.id AND r.id BETWEEN %s AND %s",
+            [*map(list, zip(*values, strict=True)), values[0][-1], values[-1][-1]],
+        )
+
+
+def _update_sqlite(values: Sequence[tuple[int, int, str, UUID]]) -> None:
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "UPDATE keys_requestlog SET status = %s, duration_us = %s, request_id = %s, reported = 1 WHERE id = %s",
+            [(status, duration, request_id, id_.hex) for status, duration, request_id, id_ in values],
+        )
+
+
+def _corrected(first: Record, second: Record) -> Record:
+    """What two records of one request come to: the same, whether or not they come at once."""
+    if first.reported or not second.reported or first.key_id != second.key_id:
+        return first
+    return replace(
+        first,
+        status=second.status,
+        duration_us=second.duration_us,
+        request_id=second.request_id,
+        reported=True,
     )
-    row.save(update_fields=["status", "duration_us", "request_id", "reported"])
-    after.subtract(before)
-    return after
 
 
 def _identified(record: Record) -> Record:
@@ -167,7 +228,7 @@ def _row(record: Record) -> RequestLog:
     )
 
 
-def _copy(text: str, found: Sequence[tuple[str, ...]]) -> None:
+def _copy(text: str) -> None:
     columns = ", ".join(spool.COLUMNS)
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
@@ -177,18 +238,37 @@ def _copy(text: str, found: Sequence[tuple[str, ...]]) -> None:
         places = ", ".join(["%s"] * len(spool.COLUMNS))
         cursor.executemany(
             f"INSERT INTO keys_requestlog ({columns}) VALUES ({places})",  # noqa: S608
-            [_values_for_sqlite(line) for line in found],
+            [_values_for_sqlite(line) for line in spool.LINE.findall(text)],
         )
 
 
 def _values_for_sqlite(line: tuple[str, ...]) -> tuple[str | int | None, ...]:
+    """What SQLite would take without a look: raises DataError where PostgreSQL does."""
     id_, key, merchant, at, method, path, status, outcome, duration, address, request_id, reported = line
     if "\\" in path or "\\" in method or "\\" in request_id:
         method, path, request_id = (spool.unescape(text) for text in (method, path, request_id))
+    if len(method) > METHOD_MAX or len(path) > PATH_MAX or len(request_id) > REQUEST_ID_MAX:
+        raise DataError("a text is too long")
     return (
-        id_, key, merchant, at[:26], method, path, int(status), outcome, int(duration),
-        None if address == spool.NONE else address, request_id, reported == "t",
+        id_, key, merchant, f"{_day(at[:10])}{at[10:26]}", method, path, int(status), outcome, int(duration),
+        _address(address), request_id, reported == "t",
     )  # fmt: skip
+
+
+@lru_cache(maxsize=64)
+def _day(text: str) -> str:
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError as error:
+        raise DataError("there is no such day") from error
+
+
+@lru_cache(maxsize=10_000)
+def _address(text: str) -> str | None:
+    try:
+        return None if text == spool.NONE else str(ip_address(text))
+    except ValueError as error:
+        raise DataError("this is no address") from error
 
 
 def _touch(records: Iterable[Record]) -> None:
@@ -200,12 +280,13 @@ def _touch(records: Iterable[Record]) -> None:
     _move_last_use(latest)
 
 
-def _touch_text(found: Iterable[tuple[str, ...]]) -> None:
+def _latest(counted: Iterable[tuple[str, ...]]) -> dict[str, str]:
+    """When each key was used last."""
     latest: dict[str, str] = {}
-    for line in found:
-        if latest.get(line[1], "") < line[3]:
-            latest[line[1]] = line[3]
-    _move_last_use(latest)
+    for key, _, at, _, _ in counted:
+        if latest.get(key, "") < at:
+            latest[key] = at
+    return latest
 
 
 def _move_last_use(latest: dict[str, str]) -> None:

@@ -1,9 +1,8 @@
 """Counts by minute and by hour, of each key and each merchant account, kept up with every batch of requests."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -20,8 +19,8 @@ Counts = dict[tuple[datetime, UUID], list[int]]
 Tally = Counter[tuple[str, str, str, str, str]]
 # The same as Counts, in the database's own words.
 _TextCounts = dict[tuple[str, str], list[int]]
+_Rows = Sequence[tuple[tuple[str, str], list[int]]]
 _PLACES = {name: place for place, name in enumerate(COUNTS)}
-_CHUNK = 500
 
 
 def usage_by_minute(records: Iterable[Record]) -> Counts:
@@ -62,16 +61,18 @@ def add(tally: Mapping[tuple[str, str, str, str, str], int]) -> None:
     """Add to the rollups, or take from them where a number is negative."""
     minutes: _TextCounts = defaultdict(_no_requests)
     hours: _TextCounts = defaultdict(_no_requests)
+    used = {0}
     for (minute, key, merchant, outcome, status), number in tally.items():
         places = _places(outcome, int(status))
-        for subject in (key, merchant):
-            for count in (minutes[f"{minute}:00", subject], hours[f"{minute[:13]}:00:00", subject]):
-                for place in places:
-                    count[place] += number
+        used.update(places)
+        at, hour = f"{minute}:00", f"{minute[:13]}:00:00"
+        for count in (minutes[at, key], minutes[at, merchant], hours[hour, key], hours[hour, merchant]):
+            for place in places:
+                count[place] += number
     upsert = _upsert_postgresql if connection.vendor == "postgresql" else _upsert_sqlite
     for model, counts in ((UsageMinute, minutes), (UsageHour, hours)):
         # In one order, so that no two can deadlock.
-        upsert(model._meta.db_table, sorted(counts.items()))
+        upsert(model._meta.db_table, sorted(counts.items()), sorted(used))
 
 
 def add_usage(records: Iterable[Record]) -> None:
@@ -93,31 +94,37 @@ def _add(count: list[int], more: list[int]) -> None:
         count[place] += number
 
 
-def _adding(table: str) -> str:
-    changes = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in COUNTS)
-    return f"ON CONFLICT (subject_id, at) DO UPDATE SET {changes}"
+def _statement(table: str, places: Sequence[int], source: str) -> str:
+    """Adds what `source` has to the rows that exist, and makes those that do not: only the counts in `places`."""
+    names = [COUNTS[place] for place in places]
+    adding = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in names)
+    others = [name for name in COUNTS if name not in names]
+    return (
+        f"INSERT INTO {table} ({', '.join(['subject_id', 'at', *names, *others])}) {source} "
+        f"ON CONFLICT (subject_id, at) DO UPDATE SET {adding}"
+    )
 
 
-def _upsert_postgresql(table: str, rows: list[tuple[tuple[str, str], list[int]]]) -> None:
-    """All at once, from one array for each column."""
+def _upsert_postgresql(table: str, rows: _Rows, places: Sequence[int]) -> None:
+    """All at once, from one array for each column; as text, which is put together faster than psycopg would."""
     if not rows:
         return
-    columns: list[list[Any]] = [[subject for (_, subject), _ in rows], [f"{at}+00" for (at, _), _ in rows]]
-    columns += [[count[place] for _, count in rows] for place in range(len(COUNTS))]
-    arrays = ", ".join(["%s::text[]::uuid[]", "%s::text[]::timestamptz[]", *["%s::bigint[]"] * len(COUNTS)])
+    columns = [_array(subject for (_, subject), _ in rows), _array(f'"{at}+00"' for (at, _), _ in rows)]
+    columns += [_array(str(count[place]) for _, count in rows) for place in places]
+    arrays = ", ".join(["%s::uuid[]", "%s::timestamptz[]", *["%s::bigint[]"] * len(places)])
+    zeros = ", 0" * (len(COUNTS) - len(places))
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {table} (subject_id, at, {', '.join(COUNTS)}) SELECT * FROM unnest({arrays}) "  # noqa: S608
-            + _adding(table),
-            columns,
-        )
+        cursor.execute(_statement(table, places, f"SELECT *{zeros} FROM unnest({arrays})"), columns)  # noqa: S608
 
 
-def _upsert_sqlite(table: str, rows: list[tuple[tuple[str, str], list[int]]]) -> None:
+def _array(values: Iterable[str]) -> str:
+    return f"{{{','.join(values)}}}"
+
+
+def _upsert_sqlite(table: str, rows: _Rows, places: Sequence[int]) -> None:
+    values = ", ".join(["%s"] * (2 + len(places)) + ["0"] * (len(COUNTS) - len(places)))
     with connection.cursor() as cursor:
-        places = ", ".join(["%s"] * (2 + len(COUNTS)))
         cursor.executemany(
-            f"INSERT INTO {table} (subject_id, at, {', '.join(COUNTS)}) VALUES ({places}) "  # noqa: S608
-            + _adding(table),
-            [(subject, at, *count) for (at, subject), count in rows],
+            _statement(table, places, f"VALUES ({values})"),
+            [(subject, at, *(count[place] for place in places)) for (at, subject), count in rows],
         )
