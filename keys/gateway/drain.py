@@ -16,7 +16,8 @@ from pathlib import Path
 from threading import Event
 from typing import BinaryIO
 
-from django.db import Error, connection, transaction
+from django.db import Error, OperationalError, connection, transaction
+from django.db.models.functions import Now
 
 from keys import spool
 from keys.gateway import ingest
@@ -52,7 +53,7 @@ class Drain:
         return self._stop.is_set()
 
     def run(self) -> None:
-        """Drain until told to stop, and then what is there. Whatever the database does, it goes on afterwards."""
+        """Drain until told to stop, and then what is there. Whatever goes wrong, it goes on afterwards."""
         with self._turn() as ours:
             if not ours:
                 return
@@ -61,16 +62,25 @@ class Drain:
                 try:
                     self._stop.wait(self.round())
                     failures = 0
-                except (Error, OSError) as error:
+                except Exception as error:
                     connection.close()
                     if failures == 0:
-                        logger.error("Records stay in the spool for now: %s", error)  # noqa: TRY400
+                        is_known = isinstance(error, Error | OSError)
+                        logger.error("Records stay in the spool for now: %s", error, exc_info=not is_known)  # noqa: TRY400
                     self._stop.wait(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
                     failures += 1
-            deadline = time.monotonic() + PARTING_SECONDS
-            with suppress(Error, OSError):
-                while self.round() == 0 and time.monotonic() < deadline:
-                    pass
+            self._part()
+
+    def _part(self) -> None:
+        """Drain what is left, as far as that is a matter of a moment."""
+        deadline = time.monotonic() + PARTING_SECONDS
+        try:
+            while self.round() == 0 and time.monotonic() < deadline:
+                pass
+        except Exception as error:
+            logger.warning("Records are left in the spool, for whoever drains next: %s", error)
+        finally:
+            connection.close()
 
     def once(self) -> int:
         """Drain all that is there now; returns its size in bytes. Raises django.db.Error and OSError."""
@@ -80,61 +90,76 @@ class Drain:
         return self.rows_bytes - before
 
     def round(self) -> float:
-        """One batch of each file; returns how many seconds the next round can wait, 0 where more is there already."""
-        largest = 0
+        """One batch of each file; returns how many seconds the next round can wait, 0 where there is more to do.
+
+        A file that cannot be drained does not stop the others; why is raised when they have had their turn.
+        """
+        largest, is_more = 0, False
+        failure: Exception | None = None
         for path in spool.files(self.folder):
-            with suppress(FileNotFoundError):
-                largest = max(largest, self._drain_file(path))
+            try:
+                taken, is_more_here = self._drain_file(path)
+            except FileNotFoundError:
+                continue
+            except OperationalError:
+                raise
+            except Exception as error:
+                failure = failure or error
+            else:
+                largest, is_more = max(largest, taken), is_more or is_more_here
         self._remove_drafts()
-        # A batch ends with its last whole line, so a full one is a little smaller than it could be.
-        if largest > BATCH_BYTES // 2:
+        if failure:
+            raise failure
+        if is_more:
             return 0
         return BETWEEN_BATCHES_SECONDS if largest > LARGE_BYTES else IDLE_SECONDS
 
-    def _drain_file(self, path: Path) -> int:
-        """Take one batch of the file, and remove it where that was the last; returns the size in bytes."""
+    def _drain_file(self, path: Path) -> tuple[int, bool]:
+        """Take one batch of the file, and remove it where that was the last.
+
+        Returns the size in bytes, and whether there is more to do at once.
+        """
         with path.open("rb") as file:
             is_abandoned = _is_abandoned(file.fileno())
             size = os.fstat(file.fileno()).st_size
-            position = spool.position(path)
-            if size == position and not is_abandoned:
-                return 0
+            if size == spool.position(path) and not is_abandoned:
+                return 0, False
             taken, position = self._take(path.name, file)
             if is_abandoned and not taken:
                 # Nobody will complete its last line, if there is half of one.
-                self._give_up(path.name, position, size)
+                self._give_up(path.name, file, size)
                 spool.remove(path)
                 SpoolFile.objects.filter(pk=path.name).delete()
-                return 0
+                return 0, False
         if taken:
             spool.note_position(path, position)
             self.rows_bytes += taken
-        return taken
+        return taken, taken > 0 and (is_abandoned or position < size)
 
     def _take(self, name: str, file: BinaryIO) -> tuple[int, int]:
         """Move one batch into the database; returns its size and the position after it."""
         with transaction.atomic():
-            position = _locked_position(name)
+            position = _locked_position(name, file)
             file.seek(position)
             read = file.read(BATCH_BYTES)
             batch = read[: read.rfind(b"\n") + 1]
-            if not batch and len(read) == BATCH_BYTES:
-                # No line is as long as this: it is skipped, for something may come after it.
-                batch = read
             if batch:
-                ingest.take(batch.decode(errors="replace"))
+                # What is not UTF-8 becomes what is not printable, and so no record.
+                ingest.take(batch.decode(errors="surrogateescape"))
+            elif len(read) == BATCH_BYTES:
+                # No line is as long as this. Its last byte is left to be counted, as one line, with what follows.
+                batch = read[:-1]
+            if batch:
                 position += len(batch)
-                SpoolFile.objects.filter(pk=name).update(position=position)
+                _move(name, position)
         return len(batch), position
 
-    def _give_up(self, name: str, position: int, size: int) -> None:
-        if position < size:
-            logger.error("The last line of the spool file %s is torn", name)
-            with transaction.atomic():
-                position = _locked_position(name)
-                if position < size:
-                    ingest.lose(Counter({RecordingLoss.Reason.UNREADABLE.value: 1}))
-                    SpoolFile.objects.filter(pk=name).update(position=size)
+    def _give_up(self, name: str, file: BinaryIO, size: int) -> None:
+        with transaction.atomic():
+            if _locked_position(name, file) < size:
+                logger.error("The last line of the spool file %s is torn", name)
+                ingest.lose(Counter({RecordingLoss.Reason.UNREADABLE.value: 1}))
+                _move(name, size)
 
     def _remove_drafts(self) -> None:
         for draft in self.folder.glob("*.new"):
@@ -167,13 +192,22 @@ def _is_abandoned(descriptor: int) -> bool:
     return True
 
 
-def _locked_position(name: str) -> int:
-    """Where the file has been drained to; nobody else moves it until the transaction ends."""
+def _locked_position(name: str, file: BinaryIO) -> int:
+    """Where the file has been drained to; nobody else moves it until the transaction ends.
+
+    Raises FileNotFoundError where another drain has just taken the last of it: the position has gone with the file.
+    """
     positions = SpoolFile.objects.filter(pk=name)
     if connection.features.has_select_for_update:
         positions = positions.select_for_update()
     row = positions.first()
     if row is None:
+        if not os.fstat(file.fileno()).st_nlink:
+            raise FileNotFoundError(name)
         SpoolFile.objects.bulk_create([SpoolFile(name=name)], ignore_conflicts=True)
         row = positions.get()
     return row.position
+
+
+def _move(name: str, position: int) -> None:
+    SpoolFile.objects.filter(pk=name).update(position=position, updated_at=Now())
