@@ -10,7 +10,7 @@ PYTEST := $(PY) -m pytest -n logical --maxprocesses 4 --dist loadgroup
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run dev test test-sqlite test-postgresql test-browser check bench screenshots lock clean
+.PHONY: help run dev test test-sqlite test-postgresql test-browser test-gateways check bench screenshots lock clean
 
 help: ## List what can be done
 	@echo 'merchantadmin: API keys of merchant accounts. Say `make` and one of:'
@@ -26,7 +26,7 @@ run: $(VENV)/run.stamp ## Serve the console on http://127.0.0.1:8000, with demo 
 dev: $(VENV)/dev.stamp ## The same for development: DEBUG on, restarts when the code changes
 	@exec env DEBUG=1 $(PY) manage.py serve --reload
 
-test: test-sqlite test-postgresql test-browser ## All tests: on SQLite, on PostgreSQL, and in a browser
+test: test-sqlite test-postgresql test-browser test-gateways ## All tests: on SQLite, on PostgreSQL, in a browser, behind proxies
 
 test-sqlite: $(VENV)/dev.stamp ## The tests without a browser, on SQLite
 	TEST_DATABASE=sqlite $(PYTEST)
@@ -39,6 +39,10 @@ test-postgresql: $(VENV)/dev.stamp ## The same on PostgreSQL: of TEST_DATABASE_U
 test-browser: $(VENV)/dev.stamp ## The console in real Chromium, which is installed where there is none
 	$(PY) -m tests.browser.chromium
 	$(PY) -m pytest -m browser
+
+test-gateways: $(VENV)/dev.stamp $(VENV)/gateways.stamp ## The verifier behind nginx, Caddy, HAProxy, Traefik and Envoy, installed where missing
+	$(PY) -m tests.gateways.programs
+	$(PY) -m pytest -m gateway
 
 # The settings are looked at as they are on a production host. These secrets keep nothing secret.
 check: export DEBUG := 0
@@ -67,6 +71,7 @@ lock: $(VENV)/dev.stamp ## Bring lock/ up to date with pyproject.toml; UPGRADE=1
 	$(PY) -m uv pip compile $(LOCK_OPTIONS) pyproject.toml -o lock/run.txt
 	$(PY) -m uv pip compile $(LOCK_OPTIONS) pyproject.toml --group dev -o lock/dev.txt
 	$(PY) -m uv pip compile $(LOCK_OPTIONS) pyproject.toml --group bench -o lock/bench.txt
+	$(PY) -m uv pip compile $(LOCK_OPTIONS) pyproject.toml --group gateways -o lock/gateways.txt
 
 # No index, no host, no comments: versions and hashes for every platform and every Python that is supported.
 LOCK_OPTIONS := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \

@@ -13,11 +13,13 @@ DECLARED = {
     "To test": PROJECT["dependency-groups"]["test"],
     "To check": PROJECT["dependency-groups"]["check"],
     "To benchmark": PROJECT["dependency-groups"]["bench"],
+    "To stand in front": PROJECT["dependency-groups"]["gateways"],
 }
 LOCKS = {
     "run.txt": ["To run"],
     "dev.txt": ["To run", "To test", "To check"],
     "bench.txt": ["To run", "To benchmark"],
+    "gateways.txt": ["To run", "To stand in front"],
 }
 
 

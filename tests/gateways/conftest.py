@@ -1,0 +1,60 @@
+"""The product, an API behind it, and each server in front of both.
+
+This process works on the same data directory as the product, so tests/factories.py puts keys in place, and the domain
+functions change them, as another process of the platform would.
+"""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.db import connections
+
+from keys.models import ApiKey
+from tests.factories import ApiKeyFactory
+from tests.gateways.api import Api, serving_api
+from tests.gateways.servers import SERVERS, Running, running
+from tests.installation import Installation, stop
+
+
+@pytest.fixture(scope="session")
+def verifier(django_db_blocker: Any) -> Iterator[Installation]:
+    """The product, with one trusted proxy in front. From here on this process may use its database."""
+    if os.environ.get("TEST_DATABASE", "sqlite") != "sqlite":
+        pytest.exit("The gateway tests run on SQLite: `make test-gateways`.", returncode=1)
+    database = f"sqlite:///{settings.DATA_DIR / 'merchantadmin.sqlite3'}"
+    product = Installation(settings.DATA_DIR, database)
+    product.environment["TRUSTED_PROXY_COUNT"] = "1"
+    try:
+        process = product.start()
+        product.wait_for_answer(process)
+        with django_db_blocker.unblock():
+            yield product
+            connections.close_all()
+        stop(product.processes[-1])
+    finally:
+        product.clean_up()
+
+
+@pytest.fixture(scope="session")
+def api() -> Iterator[Api]:
+    with serving_api() as api:
+        yield api
+
+
+@pytest.fixture(scope="session", params=SERVERS)
+def server(
+    request: pytest.FixtureRequest, verifier: Installation, api: Api, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Running]:
+    """Each server in turn, in front of the product and the API."""
+    place = tmp_path_factory.mktemp(request.param)
+    with running(SERVERS[request.param], place, verifier=verifier.port, api=api.port) as server:
+        yield server
+
+
+@pytest.fixture
+def key(verifier: Installation) -> ApiKey:
+    """An Enabled key that may write payments and read refunds; its plain text is in `key.secret`."""
+    return ApiKeyFactory()
