@@ -34,6 +34,9 @@ IDS = RequestIds()
 class DirectDirectory:
     """Looks every key up, through Django's connection."""
 
+    cached_keys = 0
+    lease_seconds = None
+
     def find(self, key: str) -> Holder | None:
         require_well_formed(key)
         try:

@@ -57,6 +57,14 @@ class Directory(Protocol):
         Raises MalformedKey, without a look-up, where the checksum is wrong, and DirectoryUnavailable.
         """
 
+    @property
+    def cached_keys(self) -> int:
+        """How many keys are remembered."""
+
+    @property
+    def lease_seconds(self) -> float | None:
+        """For how much longer what is remembered may be used unheard; None where every request asks the database."""
+
     def close(self) -> None: ...
 
 

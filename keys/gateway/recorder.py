@@ -42,9 +42,9 @@ class SpoolRecorder:
 
     def __init__(self, folder: Path, *, limit_bytes: int) -> None:
         self.lost: Counter[str] = Counter()
-        self.lost_in_total = 0
-        self._folder = folder
-        self._limit_bytes = limit_bytes
+        self.lost_in_total: Counter[str] = Counter()
+        self.folder = folder
+        self.limit_bytes = limit_bytes
         # One number for as long as the process lives, whichever file it stands for.
         self._descriptor = -1
         # Nothing may come into this file any more: it ends with half a line, or there is none.
@@ -96,7 +96,7 @@ class SpoolRecorder:
 
     def _is_full(self) -> bool:
         try:
-            return spool.backlog_bytes(self._folder) > self._limit_bytes
+            return spool.backlog_bytes(self.folder) > self.limit_bytes
         except OSError:
             return False
 
@@ -107,10 +107,10 @@ class SpoolRecorder:
 
     def _begin_file(self) -> None:
         """Begin a file: it gets its name when it is locked, so that no drain takes it for a dead process's."""
-        path = self._folder / f"{new_id()}{spool.SUFFIX}"
+        path = self.folder / f"{new_id()}{spool.SUFFIX}"
         draft = path.with_suffix(".new")
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(draft, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -123,7 +123,7 @@ class SpoolRecorder:
             with suppress(OSError):
                 draft.unlink()
             if not self._failing:
-                logger.error("No spool file can be made in %s: %s", self._folder, error.strerror)  # noqa: TRY400
+                logger.error("No spool file can be made in %s: %s", self.folder, error.strerror)  # noqa: TRY400
             self._failing = True
         else:
             self._failing = False
@@ -139,7 +139,7 @@ class SpoolRecorder:
     def _lose(self, reason: str) -> None:
         with self._counting:
             self.lost[reason] += 1
-            self.lost_in_total += 1
+            self.lost_in_total[reason] += 1
 
     def _tell_of_losses(self, *, is_time: bool) -> None:
         """Write down how many were lost; where even that fails, say so when it `is_time`."""

@@ -46,6 +46,12 @@ class SqliteDirectory:
         self._seen: object = None
         self._commits: mmap.mmap | None = None
 
+    lease_seconds = None
+
+    @property
+    def cached_keys(self) -> int:
+        return len(self._holders)
+
     def find(self, key: str) -> Holder | None:
         digest = digest_of(key)
         if self._commits is None or self._commits[:HEADERS_BYTES] != self._seen:
