@@ -15,7 +15,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from keys.gateway.directory import Changed, Memory
@@ -27,12 +27,14 @@ logger = logging.getLogger(__name__)
 
 LISTEN = b"LISTEN keys_change"
 SNAPSHOT = b"SELECT pg_current_snapshot()::text"
-# Always one row: the snapshot, and the changes that it sees and the one before did not.
+# Always one row: the snapshot, and the changes that it sees and the one before did not. Rows that were restored from
+# another cluster have its numbers of transactions, and are no news, though the snapshot before cannot know them.
 _SINCE = """
     SELECT seen.snapshot::text, c.id, c.kind, c.subject_id::text, encode(c.digest, 'hex')
     FROM (SELECT pg_current_snapshot() AS snapshot) AS seen
     LEFT JOIN keys_change c
       ON c.transaction >= $1::bigint AND NOT pg_visible_in_snapshot(c.transaction::text::xid8, $2::text::pg_snapshot)
+     AND pg_visible_in_snapshot(c.transaction::text::xid8, seen.snapshot)
     ORDER BY c.id
 """
 CHANGES = _SINCE.encode()
@@ -47,14 +49,15 @@ ACKNOWLEDGE = b"""
     INSERT INTO keys_acknowledgement (change_id, verifier_id, at)
     SELECT unnest($1::bigint[]), $2::uuid, clock_timestamp() ON CONFLICT DO NOTHING
 """
-# After a session that broke: what it may have missed was forgotten with everything else.
+# After a session that broke: what it missed was forgotten with everything else.
 CATCH_UP = b"""
     INSERT INTO keys_acknowledgement (change_id, verifier_id, at)
     SELECT c.id, v.id, clock_timestamp()
     FROM keys_verifier v
-    JOIN keys_change c ON c.at > v.seen_at - interval '1 minute'
-     AND pg_visible_in_snapshot(c.transaction::text::xid8, $2::text::pg_snapshot)
-    WHERE v.id = $1::uuid
+    JOIN keys_change c
+      ON c.transaction >= $1::bigint AND NOT pg_visible_in_snapshot(c.transaction::text::xid8, $2::text::pg_snapshot)
+     AND pg_visible_in_snapshot(c.transaction::text::xid8, $3::text::pg_snapshot)
+    WHERE v.id = $4::uuid
     ON CONFLICT DO NOTHING
 """
 STOP = b"UPDATE keys_verifier SET stopped_at = clock_timestamp() WHERE id = $1::uuid"
@@ -80,6 +83,10 @@ class Feed:
             str(os.getpid()).encode(),
             str(round(bound_seconds * 1000)).encode(),
         )
+        # What the changes that have been applied are visible in; none before the first session.
+        self._snapshot = ""
+        self._failures = 0
+        self._stopped = threading.Event()
         self._stop_read, self._stop_write = os.pipe()
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
@@ -90,31 +97,38 @@ class Feed:
         self._started.wait(wait_seconds)
 
     def stop(self) -> None:
-        os.write(self._stop_write, b"!")
+        """Stop listening, and say so to the database if it is there; returns when that is done."""
+        if not self._stopped.is_set():
+            # In this order: once it is told, the thread may close what wakes it.
+            os.write(self._stop_write, b"!")
+            self._stopped.set()
         self._thread.join(timeout=self._bound)
 
     def _run(self) -> None:
-        failures = 0
-        while not self._stopping(0):
+        while not self._stopped.is_set():
             try:
-                link = Link(self._conninfo, timeout=self._bound)
-                try:
-                    failures = 0
-                    self._listen(link)
-                    # From here on nothing is accepted unread, and then the database may know it.
-                    self.valid_until = 0.0
-                    link.query(STOP, [self._sign_of_life[0]], timeout=self._bound)
-                    return
-                finally:
-                    link.close()
+                self._hold_a_session()
+                continue
             except LinkBroken as error:
-                if failures == 0:
+                if self._failures == 0:
                     logger.warning("No changes are heard of: %s", error)
             except Exception:
                 logger.exception("The feed of changes failed; it begins anew")
-            if self._stopping(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)]):
-                return
-            failures += 1
+            self._wait([], RETRY_SECONDS[min(self._failures, len(RETRY_SECONDS) - 1)])
+            self._failures += 1
+        for end in (self._stop_read, self._stop_write):
+            os.close(end)
+
+    def _hold_a_session(self) -> None:
+        """Listen until it is time to stop. Raises LinkBroken."""
+        link = Link(self._conninfo, timeout=self._bound)
+        try:
+            self._listen(link)
+            # From here on nothing is accepted unread, and then the database may know it.
+            self.valid_until = 0.0
+            link.query(STOP, [self._sign_of_life[0]], timeout=self._bound)
+        finally:
+            link.close()
 
     def _listen(self, link: Link) -> None:
         """One session: nothing that was remembered before it is believed in it."""
@@ -124,37 +138,42 @@ class Feed:
         self._memory.clear()
         self.session += 1
         self._added([Changed(0, ChangeKind.KEYS)])
-        link.query(CATCH_UP, [self._sign_of_life[0], snapshot.encode()], timeout=self._bound)
+        if self._snapshot:
+            missed = [*_since(self._snapshot), snapshot.encode(), self._sign_of_life[0]]
+            link.query(CATCH_UP, missed, timeout=self._bound)
+        self._snapshot = snapshot
         next_beat = 0.0
-        while True:
+        while not self._stopped.is_set():
             now = time.monotonic()
             if now >= next_beat:
-                rows = link.query(HEARTBEAT, [*_since(snapshot), *self._sign_of_life], timeout=self._bound)
-                next_beat = now + self._bound / 4
-                snapshot = self._apply(link, rows)
+                self._apply(link, HEARTBEAT, self._sign_of_life)
                 self.valid_until = now + self._bound
+                next_beat = now + self._bound / 4
+                self._failures = 0
                 self._started.set()
-            if self._wait(link, next_beat - time.monotonic()):
-                return
+            # One that came along with an answer is not seen by waiting: all that has come is looked at first.
             if link.notified():
-                snapshot = self._apply(link, link.query(CHANGES, _since(snapshot), timeout=self._bound))
+                self._apply(link, CHANGES)
+            else:
+                self._wait([link.fileno()], next_beat - time.monotonic())
 
-    def _wait(self, link: Link, seconds: float) -> bool:
-        """Wait for a notification or until it is time for a heartbeat; True when it is time to stop."""
-        readable, _, _ = select.select([link.fileno(), self._stop_read], [], [], max(0.0, seconds))
-        return self._stop_read in readable
+    def _wait(self, others: list[int], seconds: float) -> None:
+        """Wait until one of `others` can be read, or it is time to stop, or so many seconds are over."""
+        poller = select.poll()
+        for descriptor in (self._stop_read, *others):
+            poller.register(descriptor, select.POLLIN)
+        poller.poll(max(0.0, seconds) * 1000)
 
-    def _apply(self, link: Link, rows: list[Row]) -> str:
+    def _apply(self, link: Link, look: bytes, values: Sequence[bytes] = ()) -> None:
+        """Look for changes, forget what they touch, and acknowledge them."""
+        rows = link.query(look, [*_since(self._snapshot), *values], timeout=self._bound)
         changes = [_changed(row) for row in rows if row[1] is not None]
         if changes:
             self._memory.forget(changes)
             self._added(changes)
             numbers = "{" + ",".join(str(change.id) for change in changes) + "}"
             link.query(ACKNOWLEDGE, [numbers.encode(), self._sign_of_life[0]], timeout=self._bound)
-        return _text(rows[0])
-
-    def _stopping(self, seconds: float) -> bool:
-        return bool(select.select([self._stop_read], [], [], seconds)[0])
+        self._snapshot = _text(rows[0])
 
 
 def _since(snapshot: str) -> list[bytes]:

@@ -16,6 +16,7 @@ CHUNK = b"""
     SELECT encode(digest, 'hex') FROM keys_apikey WHERE digest > decode($1, 'hex') ORDER BY digest LIMIT 20000
 """
 TIMEOUT_SECONDS = 10.0
+AGAIN_SECONDS = 0.2
 # New keys are few; before they are many enough to be slow, everything is read anew.
 ADDED_MAX = 50_000
 
@@ -25,20 +26,23 @@ class KnownDigests:
 
     def __init__(self, conninfo: str) -> None:
         self._conninfo = conninfo
-        self._sorted: array[int] | None = None
+        # What was read, sorted, and what was added since that began: one thing, so that nobody sees half of it renewed.
+        self._known: tuple[array[int], set[int]] | None = None
         self._added: set[int] = set()
         self._lock = threading.Lock()
         self._wanted = 0
         self._reading = False
+        self._closed = threading.Event()
 
     def lacks(self, digest: bytes) -> bool:
         """Whether certainly no key has this digest."""
-        known = self._sorted
+        known = self._known
         if known is None:
             return False
+        heads, added = known
         head = int.from_bytes(digest[:8])
-        place = bisect_left(known, head)
-        return not (place < len(known) and known[place] == head) and head not in self._added
+        place = bisect_left(heads, head)
+        return not (place < len(heads) and heads[place] == head) and head not in added
 
     def add(self, digests: Iterable[bytes]) -> None:
         self._added.update(int.from_bytes(digest[:8]) for digest in digests)
@@ -49,24 +53,30 @@ class KnownDigests:
         """Forget everything, and begin to read all digests. What is added from now on is kept."""
         with self._lock:
             self._wanted += 1
-            self._sorted = None
-            if self._reading:
+            self._known = None
+            if self._reading or self._closed.is_set():
                 return
             self._reading = True
         threading.Thread(target=self._read_until_wanted, name="known-digests", daemon=True).start()
+
+    def close(self) -> None:
+        self._closed.set()
 
     def _read_until_wanted(self) -> None:
         while True:
             with self._lock:
                 wanted = self._wanted
-                self._added = set()
+                added = self._added = set()
             found = self._read()
             with self._lock:
-                if wanted == self._wanted:
-                    # Without an answer from the database it stays unknown; the next session asks again.
-                    self._sorted, self._reading = found, False
+                done = found is not None and wanted == self._wanted
+                if found is not None and done:
+                    self._known = (found, added)
+                if done or self._closed.is_set():
+                    self._reading = False
                     return
-            time.sleep(0.1)
+            # Asked for anew in between, or the database did not answer: until it does, nothing is known.
+            self._closed.wait(AGAIN_SECONDS)
 
     def _read(self) -> "array[int] | None":
         found = array("Q")

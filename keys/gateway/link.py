@@ -83,6 +83,9 @@ class Link:
         except PsycopgError as error:
             self.close()
             raise LinkBroken(str(error)) from error
+        except LinkBroken:
+            self.close()
+            raise
 
     def notified(self) -> bool:
         """Whether a notification has come; it takes all of them. Raises LinkBroken."""

@@ -44,7 +44,9 @@ class PostgresDirectory:
         )
         self._threads = threading.local()
         self._timeout = min(TIMEOUT_SECONDS, bound_seconds)
+        # 0 while the database answers.
         self._away_until = 0.0
+        self._trying = threading.Lock()
         self._feed.start(wait_seconds=bound_seconds)
 
     @property
@@ -75,16 +77,26 @@ class PostgresDirectory:
 
     def close(self) -> None:
         self._feed.stop()
+        self._known.close()
 
     def _read(self, digest: bytes) -> Holder | None:
-        if time.monotonic() < self._away_until:
+        if not self._away_until:
+            return self._fetch(digest)
+        if time.monotonic() < self._away_until or not self._trying.acquire(blocking=False):
             raise DirectoryUnavailable
+        try:
+            return self._fetch(digest)
+        finally:
+            self._trying.release()
+
+    def _fetch(self, digest: bytes) -> Holder | None:
         generation = self._memory.generation
         try:
             rows = self._query(digest)
         except LinkBroken as error:
             self._away_until = time.monotonic() + AWAY_SECONDS
             raise DirectoryUnavailable from error
+        self._away_until = 0.0
         if not rows:
             return None
         holder = holder_of(tuple(value if value is None else value.decode() for value in rows[0]))
@@ -93,15 +105,15 @@ class PostgresDirectory:
 
     def _query(self, digest: bytes) -> list[tuple[bytes | None, ...]]:
         link: Link | None = getattr(self._threads, "link", None)
+        deadline = time.monotonic() + self._timeout
         if link is not None and link.is_open:
             # A server that was restarted in between is seen only by asking; one more try, on a new connection.
-            began = time.monotonic()
             with suppress(LinkBroken):
                 return link.query(_FIND, [digest.hex().encode()], timeout=self._timeout)
-            if time.monotonic() - began > self._timeout / 2:
+            if time.monotonic() > deadline - self._timeout / 2:
                 raise LinkBroken("no answer in time")
-        self._threads.link = link = Link(self._conninfo, timeout=self._timeout)
-        return link.query(_FIND, [digest.hex().encode()], timeout=self._timeout)
+        self._threads.link = link = Link(self._conninfo, timeout=deadline - time.monotonic())
+        return link.query(_FIND, [digest.hex().encode()], timeout=deadline - time.monotonic())
 
     def _told(self, changes: list[Changed]) -> None:
         """New keys are among the changes; the feed's thread calls this."""
