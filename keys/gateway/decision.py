@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from keys.addresses import Address
 from keys.gateway import credentials
 from keys.gateway.credentials import Credential, MalformedCredential
-from keys.gateway.directory import Directory, Holder
+from keys.gateway.directory import Holder, Lookup
 from keys.keyformat import MalformedKey
 from keys.outcomes import Outcome
 from keys.permissions import Need
@@ -20,7 +20,7 @@ NOT_FOUND: Decision = (Outcome.NOT_FOUND, None)
 
 
 def decide(
-    directory: Directory,
+    directory: Lookup,
     authorization: str | None,
     api_key: str | None,
     *,
@@ -41,7 +41,7 @@ def decide(
 
 
 def judge(
-    directory: Directory, credential: Credential, *, address: Address | None, need: Need | None, at_ns: int
+    directory: Lookup, credential: Credential, *, address: Address | None, need: Need | None, at_ns: int
 ) -> Decision:
     """The same for a credential that has been read already."""
     try:

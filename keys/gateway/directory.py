@@ -48,7 +48,7 @@ class Holder:
         )
 
 
-class Directory(Protocol):
+class Lookup(Protocol):
     """Where keys are looked up."""
 
     def find(self, key: str) -> Holder | None:
@@ -56,6 +56,10 @@ class Directory(Protocol):
 
         Raises MalformedKey, without a look-up, where the checksum is wrong, and DirectoryUnavailable.
         """
+
+
+class Directory(Lookup, Protocol):
+    """The look-up of a verifier, in the database and in memory."""
 
     @property
     def cached_keys(self) -> int:
