@@ -121,8 +121,12 @@ class Verifier:
         outcome: Outcome,
         address: str,
         reported: bool = False,
+        request_id: str = "",
     ) -> None:
-        """Write down the request of a known key; `reported` where `status` is the API's own."""
+        """Write down the request of a known key; `reported` where `status` is the API's own.
+
+        `request_id`, as the spool takes it, is what others call the request.
+        """
         self.recorder.write(
             spool.compose(
                 id=request.hex,
@@ -134,6 +138,7 @@ class Verifier:
                 outcome=outcome._value_,
                 duration_us=(time.perf_counter_ns() - request.started_ns) // 1000,
                 address=address,
+                request_id=request_id,
                 reported="t" if reported else "f",
             )
         )
