@@ -13,13 +13,14 @@ from itertools import count
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from keys import identifiers
+from keys import identifiers, lifecycle
 from keys.console.views.grid import PAGE_SIZE
-from keys.models import ApiKey, Merchant, RequestLog, UsageHour
+from keys.history import Actor
+from keys.models import ApiKey, Change, Merchant, RecordingLoss, RequestLog, UsageHour, Verifier
 from keys.spool import Record
 from tests.browser import console
 from tests.browser.product import OPERATOR
-from tests.factories import ApiKeyFactory, MerchantFactory, use
+from tests.factories import AcknowledgementFactory, ApiKeyFactory, MerchantFactory, VerifierFactory, use
 
 NOBODY = "nobody"
 CLERK = "clerk"  # Signed in, and not staff.
@@ -305,6 +306,64 @@ def _(page: Page, scene: Scene) -> None:
     page.goto(console.api_key_page(scene.enabled))
     page.get_by_text("Show as a table").click()
     expect(page.get_by_role("table", name="Requests by hour")).to_be_visible()
+
+
+def refused_key(scene: Scene, *, ended: bool) -> tuple[ApiKey, list[Verifier]]:
+    """A key that three verifiers with the longest of names are concerned by; one has not answered.
+
+    With `ended`, nothing more is expected of it. Else the verifiers are concerned by whatever happens from now on, too:
+    delete them.
+    """
+    key = ApiKeyFactory(merchant=scene.merchant, name=f"{UNBREAKABLE[:60]} {next(_numbers)}")
+    use(key, succeeded=1)
+    change = disabled(key)
+    at = change.at - timedelta(minutes=2) if ended else change.at
+    Change.objects.filter(pk=change.pk).update(at=at)
+    lease_ms = 1 if ended else 3_600_000
+    hosts = (UNBREAKABLE, f"{UNBREAKABLE}.{UNBREAKABLE}", "web-3")
+    verifiers = [VerifierFactory(host=host, started_at=at, seen_at=at, lease_ms=lease_ms) for host in hosts]
+    for verifier in verifiers[1:]:
+        AcknowledgementFactory(change=change, verifier=verifier, at=at + timedelta(milliseconds=41))
+    return key, verifiers
+
+
+def disabled(key: ApiKey) -> Change:
+    lifecycle.disable(key=key, actor=Actor.command("browser tests"))
+    return Change.objects.filter(subject_id=key.pk).latest("id")
+
+
+@view("API key, refused by all that could")
+def _(page: Page, scene: Scene) -> None:
+    key, _ = refused_key(scene, ended=True)
+    page.goto(console.api_key_page(key))
+    page.get_by_text("Show verifiers").click()
+    expect(page.get_by_role("table", name="Verifiers")).to_be_visible()
+
+
+@view("API key, not yet refused by all")
+def _(page: Page, scene: Scene) -> None:
+    key, verifiers = refused_key(scene, ended=False)
+    # What asks each second is told that nothing has changed.
+    page.route("**/?waiting=1", lambda route: route.fulfill(status=204))
+    page.goto(console.api_key_page(key))
+    expect(page.get_by_role("region", name="Refusal")).to_contain_text("has not answered")
+    Verifier.objects.filter(pk__in=[verifier.pk for verifier in verifiers]).delete()
+
+
+@view("API key, accepted nevertheless")
+def _(page: Page, scene: Scene) -> None:
+    key, _ = refused_key(scene, ended=True)
+    use(key, succeeded=1, at=timezone.now())
+    page.goto(console.api_key_page(key))
+    expect(page.get_by_role("alert")).to_contain_text("A request was accepted 119 seconds later than that.")
+
+
+@view("developers, figures that lack requests")
+def _(page: Page, scene: Scene) -> None:
+    loss = RecordingLoss.objects.create(requests=98_765_432, host=UNBREAKABLE, reason="spool_full")
+    page.goto(console.developers(scene.chain))
+    expect(page.get_by_text("98,765,432 requests could not be recorded")).to_be_visible()
+    loss.delete()
 
 
 @view("revoke dialog")

@@ -94,7 +94,8 @@ def sample_proofs(now: datetime) -> list[Proof]:
     gone = Silence("web-3:4711", now - timedelta(milliseconds=500), ended=True)
     last = Accepted(change.at, new_id(change.at))
     late = Accepted(now, new_id(now))
-    old = Change(kind=ChangeKind.MERCHANT, status="disabled", at=now - timedelta(days=90))
+    days_ago = (now - timedelta(days=90)).replace(minute=0, second=0)
+    old = Change(kind=ChangeKind.MERCHANT, status="disabled", at=days_ago)
     return [
         Proof(change=change, now=now + timedelta(minutes=1), answers=answers, last_accepted=last),
         Proof(change=change, now=now, answers=answers, silences=(silent,), last_accepted=last),
