@@ -16,10 +16,12 @@ from uuid import UUID
 from keys import spool
 from keys.gateway.answers import Answer
 from keys.identifiers import API_KEY, MERCHANT, encode
-from keys.keyformat import PlaintextKey
+from keys.keyformat import Mode, PlaintextKey
+from keys.models.apikey import ApiKeyStatus
+from keys.models.merchant import MerchantStatus
 from keys.models.verifier import ChangeKind
 from keys.permissions import Grants
-from keys.verification import Facts
+from keys.verification import Facts, Network
 
 
 class DirectoryUnavailable(Exception):
@@ -98,14 +100,14 @@ def holder_of(row: tuple[str | None, ...]) -> Holder:
             row
         )
         facts = Facts(
-            key_id=UUID(key_id),
+            key_id=UUID(str(key_id)),
             merchant_id=_merchant_id(str(merchant_id)),
-            key_status=_shared(str(key_status)),
-            merchant_status=_shared(str(merchant_status)),
-            mode=_shared(str(mode)),
+            key_status=ApiKeyStatus(str(key_status)).value,
+            merchant_status=MerchantStatus(str(merchant_status)).value,
+            mode=Mode(str(mode)).value,
             grants=_grants(str(permissions)),
-            expires_at=_moment(expires_at) if expires_at else None,
-            allowed_networks=tuple(ip_network(network) for network in str(networks).split()),
+            expires_at=None if expires_at is None else _moment(expires_at),
+            allowed_networks=_networks(str(networks)),
         )
     except ValueError as error:
         raise DirectoryUnavailable from error
@@ -117,10 +119,12 @@ def _moment(text: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-# Many keys have the same few of these; one copy in memory is enough.
-@lru_cache(maxsize=64)
-def _shared(text: str) -> str:
-    return text
+def _networks(text: str) -> tuple[Network, ...]:
+    networks = tuple(ip_network(network) for network in text.split())
+    if text and not networks:
+        # Blanks are no list of networks, and no list at all lets every address in.
+        raise ValueError("no networks")
+    return networks
 
 
 @lru_cache(maxsize=10_000)
