@@ -16,7 +16,7 @@ from keys import partitions
 from keys.identifiers import first_id_at
 from keys.models import RequestLog
 from tests.factories import ApiKeyFactory, use
-from tests.test_partitions import DAY, MIDNIGHT, NOON, in_a_thread, indexes_of, places, wait_until
+from tests.partitioned import DAY, MIDNIGHT, NOON, in_a_thread, indexes_of, places, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -153,9 +153,10 @@ if ON_POSTGRESQL:
             original(cursor, *arguments)
             raise KeyboardInterrupt
 
-        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(MIGRATION, step, interrupted)
+        monkeypatch.setattr(MIGRATION, step, interrupted)
+        with pytest.raises(KeyboardInterrupt):
             migrate()
+        monkeypatch.setattr(MIGRATION, step, original)
         assert rows() == recorded
         assert (tables_there(), constraints()) == (tables, plain)
         migrate()

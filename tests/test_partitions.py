@@ -2,17 +2,15 @@
 
 import logging
 import re
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from threading import Barrier
-from time import monotonic, sleep
-from typing import Any
+from time import monotonic
 
 import pytest
 from django.core.management.sql import emit_post_migrate_signal
-from django.db import connection, connections, models, transaction
+from django.db import connection, models, transaction
 from django.utils import timezone
 
 from keys import partitions
@@ -20,96 +18,30 @@ from keys.identifiers import first_id_at
 from keys.models import RequestLog
 from keys.partitions import DEFAULT, Partition, TableInUse
 from tests.factories import ApiKeyFactory, use
+from tests.partitioned import (
+    DAY,
+    MIDNIGHT,
+    MILLISECOND,
+    NOON,
+    WAIT_SECONDS,
+    another_reading,
+    in_a_thread,
+    indexes_of,
+    lock_is_waited_for,
+    names,
+    partitions_of_its_own,
+    places,
+    wait_until,
+)
 
-# A time for which no other test has partitions.
-NOON = datetime(2031, 5, 14, 12, tzinfo=UTC)
-MIDNIGHT = NOON.replace(hour=0)
-DAY = timedelta(days=1)
-MILLISECOND = timedelta(milliseconds=1)
 TODAY, TOMORROW = "keys_requestlog_20310514", "keys_requestlog_20310515"
 OF_NOON = [f"keys_requestlog_203105{day}" for day in range(12, 22)]
-WAIT_SECONDS = 20
-
-
-def names() -> list[str]:
-    return [partition.name for partition in partitions.existing(connection)]
-
-
-def places() -> dict[str, int]:
-    """How many requests each partition holds that has some."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT tableoid::regclass::text, count(*) FROM keys_requestlog GROUP BY 1")
-        return dict(cursor.fetchall())
-
-
-def indexes_of(table: str) -> set[str]:
-    """What each index of the table is on, whatever its name."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT indexdef FROM pg_indexes WHERE tablename = %s", [table])
-        return {
-            re.sub(r"INDEX \w+ ON (ONLY )?public\.\w+", "INDEX", definition)
-            for (definition,) in cursor.fetchall()
-        }
-
-
-def in_a_thread(work: Callable[[], Any]) -> Callable[[], Any]:
-    """`work`, with a database connection of its own that ends with it."""
-
-    def working() -> Any:
-        try:
-            return work()
-        finally:
-            connections.close_all()
-
-    return working
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    ends = monotonic() + WAIT_SECONDS
-    while not condition():
-        assert monotonic() < ends, "it never happened"
-        sleep(0.01)
-
-
-def lock_is_waited_for() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT EXISTS (SELECT FROM pg_locks JOIN pg_database ON pg_database.oid = database "
-            "WHERE NOT granted AND datname = current_database())"
-        )
-        return cursor.fetchone()[0]
-
-
-@contextmanager
-def another_reading(table: str) -> Iterator[None]:
-    """Somebody else, in a transaction that has read `table` and does not end."""
-    opened, done = Barrier(2, timeout=WAIT_SECONDS), Barrier(2, timeout=WAIT_SECONDS)
-
-    def read() -> None:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(f"SELECT FROM {table} LIMIT 1")
-            opened.wait()
-            done.wait()
-
-    with ThreadPoolExecutor() as threads:
-        reading: Future[None] = threads.submit(in_a_thread(read))
-        opened.wait()
-        try:
-            yield
-        finally:
-            done.wait()
-            reading.result(WAIT_SECONDS)
 
 
 @pytest.fixture
 def own_partitions(transactional_db) -> Iterator[None]:
-    """Partitions that are committed go when the test is over."""
-    before = names()
-    yield
-    with connection.cursor() as cursor:
-        for name in names():
-            if name not in before:
-                cursor.execute(f"DROP TABLE {name}")
+    with partitions_of_its_own():
+        yield
 
 
 if connection.vendor == "sqlite":

@@ -97,6 +97,9 @@ def test_a_production_host_never_runs_with_debug(load):
         ("DEMO", "2"),
         ("TRUSTED_PROXY_COUNT", "11"),
         ("KEYS_SECRET_POLICY", "Reveal"),
+        ("KEYS_REQUEST_RETENTION_DAYS", "1"),
+        ("KEYS_MINUTE_RETENTION_DAYS", "1"),
+        ("KEYS_USAGE_RETENTION_DAYS", "89"),
         ("PUBLIC_URL", "console.example.com"),
         ("PUBLIC_URL", "https://console.example.com/console"),
         ("PUBLIC_URL", "ftp://console.example.com"),
@@ -108,6 +111,16 @@ def test_a_value_that_cannot_be_understood_stops_the_start(load, variable, value
     with pytest.raises(ImproperlyConfigured, match=variable) as refused:
         load(**{variable: value})
     assert "rosebud" not in str(refused.value)
+
+
+def test_counts_are_kept_for_as_long_as_requests_and_longer_where_nothing_else_is_said(load):
+    def days(**given: str) -> tuple[int, int, int]:
+        settings = load(**given)
+        return tuple(settings[f"KEYS_{kind}_RETENTION_DAYS"] for kind in ("MINUTE", "REQUEST", "USAGE"))
+
+    assert days() == (2, 90, 730)
+    assert days(KEYS_REQUEST_RETENTION_DAYS="1000") == (2, 1000, 1000)
+    assert days(KEYS_REQUEST_RETENTION_DAYS="30", KEYS_USAGE_RETENTION_DAYS="30") == (2, 30, 30)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,475 @@
+"""What is older than its retention goes, to the millisecond; what is kept, and every figure, stays as it is."""
+
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from random import Random
+from threading import Barrier, Event
+from uuid import UUID
+
+import pytest
+import time_machine
+from django.core.management import CommandError, call_command
+from django.db import OperationalError, connection
+from django.test.utils import CaptureQueriesContext
+
+from keys import partitions, proof, retention, usage
+from keys.errors import InvalidField
+from keys.models import (
+    Acknowledgement,
+    ApiKey,
+    Change,
+    RecordingLoss,
+    RequestLog,
+    SpoolFile,
+    UsageHour,
+    UsageMinute,
+    Verifier,
+)
+from keys.models.verifier import ChangeKind
+from keys.retention import Pruned, Retention
+from tests.factories import ApiKeyFactory, use
+from tests.partitioned import (
+    DAY,
+    MIDNIGHT,
+    MILLISECOND,
+    NOON,
+    WAIT_SECONDS,
+    another_reading,
+    in_a_thread,
+    names,
+    partitions_of_its_own,
+)
+
+TABLES = (
+    RequestLog,
+    UsageMinute,
+    UsageHour,
+    Change,
+    Acknowledgement,
+    Verifier,
+    SpoolFile,
+    RecordingLoss,
+    ApiKey,
+)
+ON_POSTGRESQL = connection.vendor == "postgresql"
+KEPT = Retention(requests_days=3, minutes_days=2, usage_days=5)
+# Older requests than these are in the default partition, and the others in those of their days.
+PARTITIONED_DAYS = 5
+UNUSED = UUID(int=7)
+
+
+@pytest.fixture
+def noon(db) -> Iterator[None]:
+    """It is NOON, and the partitions of the days before are there."""
+    with time_machine.travel(NOON, tick=False):
+        partition_afresh()
+        yield
+
+
+@pytest.fixture
+def committed_noon(transactional_db) -> Iterator[None]:
+    """The same, for others to see."""
+    with partitions_of_its_own(), time_machine.travel(NOON):
+        partition_afresh()
+        yield
+
+
+def partition_afresh() -> None:
+    for partition in partitions.existing(connection):
+        partitions.drop(partition)
+    partitions.ensure(behind_days=PARTITIONED_DAYS)
+
+
+def pruned(kept: Retention = KEPT, **options) -> dict[str, Pruned]:
+    return {each.kind: each for each in retention.prune(kept, **options)}
+
+
+def everything() -> dict[str, list[tuple]]:
+    return {model.__name__: list(model.objects.order_by("pk").values_list()) for model in TABLES}
+
+
+def command(*arguments: str) -> int:
+    """The exit code of `manage.py prune_requests`."""
+    try:
+        call_command("prune_requests", *arguments)
+    except CommandError as error:
+        sys.stdout.write(f"{error}\n")
+        return error.returncode
+    return 0
+
+
+class TestRequests:
+    @pytest.mark.parametrize("days", [2, 3, 90])
+    def test_the_last_millisecond_before_goes_and_the_first_after_stays(self, noon, days):
+        key = ApiKeyFactory()
+        boundary = MIDNIGHT - days * DAY
+        times = [boundary - DAY, boundary - MILLISECOND, boundary, boundary + MILLISECOND, NOON]
+        for at in times:
+            use(key, succeeded=1, at=at)
+        pruned(Retention(requests_days=days, minutes_days=2, usage_days=730))
+        kept = RequestLog.objects.order_by("id").values_list("at", flat=True)
+        assert list(kept) == times[2:]
+
+    def test_exactly_what_is_older_goes_wherever_it_lies(self, noon):
+        key, random = ApiKeyFactory(), Random(5)
+        times = [NOON - 10 * DAY * random.random() for _ in range(200)]
+        for at in times:
+            use(key, succeeded=1, at=at.replace(microsecond=0))
+        before = list(RequestLog.objects.order_by("id").values_list())
+        done = pruned(batch=7)["Requests"]
+        cut = MIDNIGHT - KEPT.requests_days * DAY
+        at = [field.attname for field in RequestLog._meta.concrete_fields].index("at")
+        left = list(RequestLog.objects.order_by("id").values_list())
+        assert left == [row for row in before if row[at] >= cut]
+        assert 0 < len(left) < len(before)
+        assert done.before == cut
+        if ON_POSTGRESQL:
+            days = [cut - number * DAY for number in (2, 1)]
+            assert [each.name for each in done.dropped] == [f"keys_requestlog_{day:%Y%m%d}" for day in days]
+            assert done.rows == sum(row[at] < days[0] for row in before) > 0
+            assert not {each.name for each in done.dropped} & set(names())
+        else:
+            assert done.dropped == ()
+            assert done.rows == len(before) - len(left)
+
+    def test_rows_are_deleted_a_batch_at_a_time_and_others_write_in_between(self, noon, monkeypatch):
+        key, pauses = ApiKeyFactory(), []
+        use(key, succeeded=11, at=MIDNIGHT - 9 * DAY)
+        monkeypatch.setattr(retention.time, "sleep", pauses.append)
+        with CaptureQueriesContext(connection) as captured:
+            assert pruned(batch=4)["Requests"].rows == 11
+        deleting = [each for each in captured if each["sql"].startswith('DELETE FROM "keys_requestlog"')]
+        # Four, four and three, and then nothing.
+        assert len(deleting) == 4
+        assert all(" AND " in each["sql"] for each in deleting[:2])
+        assert not pauses if ON_POSTGRESQL else len(pauses) > 3
+
+    def test_nothing_that_could_go_is_left_for_want_of_a_whole_batch(self, noon):
+        for number in (3, 4, 5):
+            use(ApiKeyFactory(), succeeded=number, at=MIDNIGHT - 9 * DAY)
+            assert pruned(batch=4)["Requests"].rows == number
+            assert not RequestLog.objects.exists()
+
+
+class TestFigures:
+    def test_those_of_the_last_24_hours_stay_as_they_are(self, noon):
+        key, random = ApiKeyFactory(), Random(3)
+        subjects = (key.pk, key.merchant_id)
+        for hour in range(0, 8 * 24, 5):
+            at = NOON - timedelta(hours=hour, minutes=random.randrange(60), seconds=1)
+            use(key, succeeded=random.randrange(3), failed=random.randrange(3), at=at)
+        before = usage.last_24_hours(subjects), usage.totals(subjects), usage.last_hour(key.pk)
+        assert before[1][key.pk].total > 5
+        rows = everything()
+        done = pruned(Retention(requests_days=2, minutes_days=2, usage_days=2))
+        assert min(done[kind].rows for kind in ("Counts by minute", "Counts by hour")) > 0
+        assert (usage.last_24_hours(subjects), usage.totals(subjects), usage.last_hour(key.pk)) == before
+        assert everything()["ApiKey"] == rows["ApiKey"]
+
+    @pytest.mark.parametrize(
+        ("model", "days"), [(UsageMinute, KEPT.minutes_days), (UsageHour, KEPT.usage_days)]
+    )
+    def test_counts_go_when_their_own_time_has_come(self, noon, model, days):
+        boundary = MIDNIGHT - days * DAY
+        span = timedelta(minutes=1) if model is UsageMinute else timedelta(hours=1)
+        for at in (boundary - DAY, boundary - span, boundary, NOON):
+            model.objects.create(subject_id=UNUSED, at=at, succeeded=1)
+        pruned(batch=1)
+        assert list(model.objects.order_by("at").values_list("at", flat=True)) == [boundary, NOON]
+
+
+class TestBooks:
+    """Of changes, verifiers and spool files: for 30 days, and longer where a proof or a count depends on them."""
+
+    OLD = MIDNIGHT - 30 * DAY - MILLISECOND
+    YOUNG = MIDNIGHT - 30 * DAY
+
+    @pytest.fixture(autouse=True)
+    def nothing_else(self, noon):
+        Change.objects.all().delete()
+
+    def change(self, at: datetime, status: str, subject: UUID | None = UNUSED) -> Change:
+        kind = ChangeKind.KEYS if subject is None else ChangeKind.KEY
+        return Change.objects.create(kind=kind, subject_id=subject, status=status, at=at)
+
+    def verifier(self, seen_at: datetime, **given) -> Verifier:
+        times = {"started_at": seen_at - DAY, "seen_at": seen_at}
+        return Verifier.objects.create(host="a", process=1, lease_ms=2000, **times | given)
+
+    def acknowledge(self, verifier: Verifier, *changes: Change) -> None:
+        for change in changes:
+            Acknowledgement.objects.create(change=change, verifier=verifier, at=change.at)
+
+    @pytest.mark.parametrize(
+        ("statuses", "kept"),
+        [
+            # d, e and r: what a subject came to be, one change after the other, long ago.
+            ("e", [0]),
+            ("ed", [1]),
+            ("ede", [2]),
+            ("eded", [3]),
+            ("eeee", [0, 3]),
+            ("eddd", [1, 3]),
+            ("edd", [1, 2]),
+            ("eddr", [3]),
+            ("dedde", [4]),
+        ],
+    )
+    def test_of_each_subject_the_newest_change_and_that_to_its_present_status_stay(self, statuses, kept):
+        words = {"e": "enabled", "d": "disabled", "r": "revoked"}
+        for subject in (UNUSED, UUID(int=8)):
+            for number, status in enumerate(statuses):
+                self.change(self.OLD - DAY + number * MILLISECOND, words[status], subject)
+        number = len(statuses)
+        changes = list(Change.objects.order_by("id"))
+        expected = [changes[at] for at in kept] + [changes[number + at] for at in kept]
+        assert pruned(batch=2)["Changes"].rows == 2 * (number - len(kept))
+        assert list(Change.objects.order_by("id")) == expected
+
+    def test_changes_of_the_last_thirty_days_stay(self):
+        self.change(self.OLD, "", subject=None)
+        kept = [self.change(self.YOUNG, "disabled") for _ in range(3)]
+        kept += [self.change(self.YOUNG, "", subject=None)]
+        assert pruned()["Changes"].rows == 1
+        assert list(Change.objects.order_by("id")) == kept
+
+    def test_acknowledgements_stay_for_as_long_as_their_change_refuses(self):
+        verifier = self.verifier(NOON)
+        enabled, disabled = self.change(self.OLD, "enabled"), self.change(self.OLD, "disabled", UUID(int=8))
+        young = self.change(self.YOUNG, "enabled", UUID(int=9))
+        superseded, renamed = (self.change(self.OLD - DAY, "enabled", UUID(int=9)) for _ in range(2))
+        self.acknowledge(verifier, enabled, disabled, young, superseded, renamed)
+        assert pruned(batch=1)["Acknowledgements"].rows == 3
+        kept = Acknowledgement.objects.order_by("change_id").values_list("change_id", flat=True)
+        assert list(kept) == [disabled.pk, young.pk]
+
+    def test_the_proof_of_an_old_revocation_stays_as_it_was(self):
+        key = ApiKeyFactory(disabled=True)
+        Change.objects.all().delete()
+        disabled_at = self.OLD - 20 * DAY
+        changes = [
+            self.change(disabled_at - 2 * DAY, "disabled", key.pk),
+            self.change(disabled_at - DAY, "enabled", key.pk),
+            self.change(disabled_at, "disabled", key.pk),
+            self.change(disabled_at + DAY, "disabled", key.pk),
+            self.change(disabled_at + 2 * DAY, "disabled", key.pk),
+        ]
+        self.acknowledge(self.verifier(disabled_at + 5 * DAY, started_at=self.OLD - 90 * DAY), *changes)
+        self.verifier(disabled_at + MILLISECOND)
+        self.verifier(disabled_at - timedelta(seconds=2))
+        before = proof.of_key(key, now=NOON)
+        assert (len(before.answers), len(before.silences), before.change) == (1, 1, changes[2])
+        done = pruned(batch=1)
+        assert (done["Changes"].rows, done["Verifiers"].rows) == (3, 1)
+        assert proof.of_key(key, now=NOON) == before
+
+    def test_a_verifier_goes_when_nothing_names_it_any_more(self):
+        # The lease of the first ends a moment too late.
+        young, _, _, witness, once, never = (
+            self.verifier(at - timedelta(seconds=2)) for at in (self.YOUNG, *[self.OLD] * 5)
+        )
+        superseded, newest = (
+            self.change(self.OLD - 9 * DAY, "disabled"),
+            self.change(self.OLD - 9 * DAY, "revoked"),
+        )
+        self.acknowledge(witness, newest)
+        self.acknowledge(once, superseded)
+        self.acknowledge(never, self.change(self.OLD, "enabled", UUID(int=9)))
+        assert pruned(dry_run=True)["Verifiers"].rows == 4
+        assert pruned()["Verifiers"].rows == 4
+        assert set(Verifier.objects.all()) == {young, witness}
+
+    def test_losses_go_after_thirty_days(self):
+        for host, at in (("old", self.OLD), ("young", self.YOUNG)):
+            RecordingLoss.objects.create(host=host, reason="spool_full", requests=3, at=at)
+        assert pruned()["Losses"].rows == 1
+        assert RecordingLoss.objects.get().host == "young"
+
+    def test_the_place_in_a_spool_file_is_known_for_as_long_as_its_counts(self):
+        boundary = MIDNIGHT - KEPT.usage_days * DAY
+        for name, at in (("old", boundary - MILLISECOND), ("young", boundary)):
+            SpoolFile.objects.create(name=name, updated_at=at)
+        assert pruned()["Spool files"].rows == 1
+        assert SpoolFile.objects.get().name == "young"
+
+
+class TestCommand:
+    @pytest.fixture
+    def old(self, noon) -> ApiKey:
+        """A key with requests of nine days."""
+        key = ApiKeyFactory()
+        for day in range(9):
+            use(key, succeeded=2, failed=1, at=NOON - day * DAY)
+        return key
+
+    def test_it_says_what_it_removed(self, old, capsys):
+        assert command("--days", "3") == 0
+        lines = capsys.readouterr().out.splitlines()
+        if ON_POSTGRESQL:
+            assert lines[0].startswith("Requests before 2031-05-11: 2 partitions dropped (")
+            assert lines[0].endswith(" kB), 9 rows deleted.")
+        else:
+            assert lines[0] == "Requests before 2031-05-11: 15 rows deleted."
+        # Of the key and of its account.
+        assert lines[1] == "Counts by minute before 2031-05-12: 12 rows deleted."
+        assert lines[2] == "Counts by hour before 2029-05-14: 0 rows deleted."
+        assert [line.split(" before ")[0] for line in lines[3:]] == [
+            "Losses",
+            "Acknowledgements",
+            "Changes",
+            "Verifiers",
+            "Spool files",
+        ]
+
+    def test_a_dry_run_says_the_same_and_changes_nothing(self, old, capsys):
+        before, tables = everything(), names()
+        assert command("--days", "3", "--dry-run") == 0
+        assert (everything(), names()) == (before, tables)
+        dry = capsys.readouterr().out.splitlines()
+        assert command("--days", "3") == 0
+        done = capsys.readouterr().out.splitlines()
+        assert dry.pop() == "Nothing was changed."
+        assert [line.replace("to delete", "deleted").replace("to drop", "dropped") for line in dry] == done
+
+    def test_a_second_run_finds_nothing_to_do(self, old):
+        assert command("--days", "3") == 0
+        before = everything()
+        assert command("--days", "3") == 0
+        assert everything() == before
+        again = pruned(Retention.from_settings(requests_days=3))
+        assert not any(each.rows or each.dropped for each in again.values())
+
+    def test_without_days_the_setting_counts(self, old, settings):
+        settings.KEYS_REQUEST_RETENTION_DAYS = 4
+        assert command() == 0
+        assert RequestLog.objects.earliest("id").at == NOON - 4 * DAY
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (["--days", "1"], "Requests are kept for 2 to 10000 days. The figures of the last 24 hours"),
+            (["--days", "-1"], "Requests are kept for 2 to 10000 days."),
+            (["--days", "10001"], "Requests are kept for 2 to 10000 days."),
+            (["--days", "731"], "Counts by hour are kept for 730 days, and requests for no longer"),
+            (["--batch", "0"], "--batch is a number from 1 to 100000."),
+            (["--batch", "100001"], "--batch is a number from 1 to 100000."),
+        ],
+    )
+    def test_what_would_break_the_figures_is_refused(self, old, arguments, said, capsys):
+        before = everything()
+        assert command(*arguments) == 1
+        assert said in capsys.readouterr().out
+        assert everything() == before
+
+    def test_minutes_are_kept_for_two_days(self):
+        with pytest.raises(InvalidField, match="Counts by minute are kept for 2 days or more"):
+            Retention(requests_days=2, minutes_days=1, usage_days=2)
+
+    if ON_POSTGRESQL:
+
+        def test_it_makes_the_partitions_of_the_coming_days(self, db, capsys):
+            with time_machine.travel(NOON):
+                assert command() == 0
+            assert "Partitions created: keys_requestlog_20310512, " in capsys.readouterr().out
+            assert "keys_requestlog_20310521" in names()
+
+    def test_a_database_that_cannot_be_used_is_told_in_a_line(self, db, monkeypatch, capsys):
+        def away(*arguments, **options) -> None:
+            raise OperationalError("connection refused\n")
+
+        monkeypatch.setattr(retention, "prune", away)
+        assert command() == 1
+        assert capsys.readouterr().out.splitlines()[-1] == "The database cannot be used: connection refused"
+
+    def test_it_can_be_interrupted_at_any_batch_and_goes_on_the_next_time(self, old, monkeypatch, capsys):
+        steps = {name: getattr(retention, name) for name in ("_delete_oldest_requests", "_delete_some")}
+        due = Counter()
+
+        def interrupting(name: str, at_batch: int):
+            def step(*arguments):
+                due[name] += 1
+                if due[name] > at_batch:
+                    raise KeyboardInterrupt
+                return steps[name](*arguments)
+
+            return step
+
+        for name in steps:
+            with monkeypatch.context() as patch:
+                patch.setattr(retention, name, interrupting(name, at_batch=1))
+                assert command("--days", "3", "--batch", "2") == 130
+        assert "the next run goes on" in capsys.readouterr().out
+        assert command("--days", "3", "--batch", "2") == 0
+        assert RequestLog.objects.earliest("id").at == NOON - 3 * DAY
+        assert UsageMinute.objects.earliest("at").at == NOON - 2 * DAY
+
+
+class TestTogether:
+    def test_two_runs_at_once_share_the_work(self, committed_noon):
+        key = ApiKeyFactory()
+        for day in range(12):
+            use(key, succeeded=40, at=NOON - day * DAY)
+        before = RequestLog.objects.count(), UsageMinute.objects.count()
+        together = Barrier(2, timeout=WAIT_SECONDS)
+
+        def prune() -> dict[str, Pruned]:
+            together.wait()
+            return pruned(batch=9)
+
+        with ThreadPoolExecutor() as threads:
+            runs = [threads.submit(in_a_thread(prune)) for _ in range(2)]
+        done = [each.result() for each in runs]
+        dropped = [partition.name for each in done for partition in each["Requests"].dropped]
+        assert len(dropped) == len(set(dropped)) == (2 if ON_POSTGRESQL else 0)
+        rows = sum(each["Requests"].rows for each in done) + 40 * len(dropped)
+        assert (before[0] - rows, RequestLog.objects.count()) == (160, 160)
+        minutes = sum(each["Counts by minute"].rows for each in done)
+        assert before[1] - minutes == UsageMinute.objects.count() == 6
+
+    def test_recording_goes_on_and_nothing_new_is_lost(self, committed_noon):
+        key = ApiKeyFactory()
+        for day in range(4, 12):
+            use(key, succeeded=60, at=NOON - day * DAY)
+        written: list[UUID] = []
+        pruning_is_done = Event()
+
+        def write() -> None:
+            while not pruning_is_done.wait(0.01) or len(written) < 10:
+                written.extend(record.id for record in use(key, succeeded=1, at=NOON - DAY))
+
+        with ThreadPoolExecutor() as threads:
+            writing = threads.submit(in_a_thread(write))
+            try:
+                pruned(batch=20)
+            finally:
+                pruning_is_done.set()
+            writing.result(WAIT_SECONDS)
+        assert set(RequestLog.objects.values_list("id", flat=True)) == set(written)
+        assert sum(UsageMinute.objects.filter(subject_id=key.pk).values_list("succeeded", flat=True)) == len(
+            written
+        )
+
+    if ON_POSTGRESQL:
+
+        def test_a_partition_that_somebody_reads_for_long_stays_until_the_next_run(
+            self, committed_noon, capsys, monkeypatch
+        ):
+            key = ApiKeyFactory()
+            for day in (4, 5, 9):
+                use(key, succeeded=2, at=NOON - day * DAY)
+            monkeypatch.setattr(partitions, "_patiently", lambda step, seconds: patiently(step, 0))
+            with another_reading("keys_requestlog_20310510"):
+                assert command("--days", "3") == 3
+                assert "In use: keys_requestlog_20310510. Run it again later." in capsys.readouterr().out
+                left = list(RequestLog.objects.order_by("id").values_list("at", flat=True))
+                # Its rows are not deleted one by one, nor are those of the default partition now.
+                assert left == [NOON - 9 * DAY] * 2 + [NOON - 4 * DAY] * 2
+                assert not UsageMinute.objects.exists()
+            assert command("--days", "3") == 0
+            assert not RequestLog.objects.exists()
+
+
+patiently = partitions._patiently
