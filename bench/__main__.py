@@ -18,8 +18,8 @@ from rich.console import Console
 
 from bench.console import run as pages
 from bench.databases import VENDORS
+from bench.errors import BenchError
 from bench.gateway import run as gateway
-from bench.server import BenchError
 
 PARTS = {"pages": pages, "gateway": gateway}
 

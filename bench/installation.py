@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import psycopg
 
+from bench.errors import BenchError
 from bench.sizes import Size
 
 ROOT = Path(__file__).parent.parent
@@ -103,8 +104,10 @@ class Installation:
         """What Python says to `arguments` in this installation, where that is asked for."""
         command = [sys.executable, *arguments]
         done = subprocess.run(  # noqa: S603
-            command, cwd=ROOT, env=self.environment, check=True, stdout=stdout, text=True
+            command, cwd=ROOT, env=self.environment, check=False, stdout=stdout, text=True
         )
+        if done.returncode:
+            raise BenchError(f"`{' '.join(arguments)}` ended with {done.returncode}")
         return done.stdout
 
     @property

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bench.cores import Cores, pinned
+from bench.errors import BenchError
 from bench.installation import ROOT
 
 HOST = "127.0.0.1"
@@ -18,13 +19,14 @@ STOP_SECONDS = 20
 LOG = "bench.log"
 
 
-class BenchError(Exception):
-    """The measurement makes no sense, or cannot be made here."""
-
-
 @contextmanager
 def running(
-    command: Sequence[str], *, environment: Mapping[str, str], port: int, cores: Cores = None
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    port: int,
+    cores: Cores = None,
+    gracefully: bool = True,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """The server that `command` starts, listening on `port`, for as long as the context lasts."""
     process = start(command, environment=environment, cores=cores)
@@ -32,7 +34,7 @@ def running(
         wait_for(port, process)
         yield process
     finally:
-        stop(process)
+        stop(process) if gracefully else kill(process)
 
 
 def start(

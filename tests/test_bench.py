@@ -1,5 +1,8 @@
 """The benchmark's own arithmetic, and that the pages it asks for are the product's."""
 
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
 from io import StringIO
 
@@ -7,6 +10,7 @@ import pytest
 from django.test import Client
 from rich.console import Console
 
+from bench import cores
 from bench.console import measure, report
 from bench.console.measure import Series
 from bench.console.pages import Page, admin_pages, pages
@@ -100,3 +104,22 @@ def test_the_pages_are_there_and_show_what_they_are_measured_for(console: Client
     assert chosen["word"] in search
     assert shown["Developers"].content.decode().count('scope="row"') == 4
     assert "No requests" not in shown["API key"].content.decode()
+
+
+def test_a_data_set_that_is_too_large_for_one_load_comes_in_several() -> None:
+    assert len(Size(10, 100_000, 0).loads()) == 1
+    loads = Size(75_001, 150_001, 7).loads()
+    totals = [sum(int(load[place].partition("=")[2]) for load in loads) for place in range(3)]
+    assert totals == [75_001, 150_001, 7]
+    assert len({load[3] for load in loads}) == len(loads) == 2
+
+
+def test_processes_started_on_a_core_stay_there_and_we_do_not() -> None:
+    if not hasattr(os, "sched_getaffinity"):
+        assert cores.plan().server is None
+        return
+    before = os.sched_getaffinity(0)
+    with cores.pinned(frozenset({min(before)})):
+        told = subprocess.check_output([sys.executable, "-c", "import os; print(os.sched_getaffinity(0))"])
+    assert told.decode().strip() == repr({min(before)})
+    assert os.sched_getaffinity(0) == before

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
 from urllib.parse import urlencode
 
+from bench.errors import BenchError
 from bench.installation import Installation
-from bench.server import HOST, BenchError, free_port, running
+from bench.server import HOST, free_port, running
 
 TIMEOUT_SECONDS = 120
 # The server closes a connection that nobody has used for half a minute.

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from types import TracebackType
 
-from bench.server import HOST, BenchError
+from bench.errors import BenchError
+from bench.server import HOST
 
 BYTES_AT_ONCE = 65536
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from random import Random
 from uuid import UUID
 
+from bench.errors import BenchError
 from bench.gateway import loads, records, recount
 from bench.gateway.asker import Asker
 from bench.gateway.findings import Finding, Result, at_least, at_most
@@ -25,7 +26,7 @@ from bench.gateway.loads import Keyring
 from bench.gateway.servers import Server
 from bench.gateway.site import Site
 from bench.installation import Installation
-from bench.server import BenchError, free_port, kill, start, stop, wait_for
+from bench.server import free_port, kill, start, stop, wait_for
 from bench.sizes import Size
 from keys.identifiers import REQUEST, decode
 

@@ -8,11 +8,11 @@ import time
 from pathlib import Path
 from statistics import median
 
+from bench.errors import BenchError
 from bench.gateway import records
 from bench.gateway.findings import Finding, Result, at_least
 from bench.gateway.servers import draining, processor_seconds
 from bench.gateway.site import Site
-from bench.server import BenchError
 
 ROUNDS = 3
 AIM = {"postgresql": 100_000}

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
+from bench.errors import BenchError
 from bench.gateway import loads
 from bench.gateway.asker import Answer, Asker
 from bench.gateway.findings import Finding, Result, at_least, at_most
@@ -19,7 +20,6 @@ from bench.gateway.relay import Relay
 from bench.gateway.servers import serving
 from bench.gateway.site import Site
 from bench.gateway.switching import Switch, switching
-from bench.server import BenchError
 
 BOUND_MS = 2000
 # For how long the verifier is watched once the bound has passed.

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+from bench.errors import BenchError
 from bench.installation import Installation
-from bench.server import BenchError
 from keys.keyformat import ALPHABET, RANDOM_LENGTH, checksum
 
 # How much of what `seed_demo` makes is usable from here, and a little less: 20 % of its keys are disabled or revoked,

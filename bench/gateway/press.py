@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from bench.errors import BenchError
 from bench.gateway.asker import BYTES_AT_ONCE, is_whole
-from bench.server import HOST, BenchError
+from bench.server import HOST
 
 ACCEPTED, REFUSED = 200, 401
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import psycopg
 
+from bench.errors import BenchError
 from bench.installation import Installation
-from bench.server import BenchError
 
 SETTLE_SECONDS = 900
 

@@ -10,10 +10,10 @@ from rich.console import Console
 
 from bench import cores
 from bench.databases import databases
+from bench.errors import BenchError
 from bench.gateway import crashes, draining, findings, footprint, frozen, reads, revocation, throughput
 from bench.gateway.findings import Result
 from bench.gateway.site import Site
-from bench.server import BenchError
 
 PARTS: dict[str, Callable[[Site], Result]] = {
     "drain": draining.measure,

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.cores import Cores
+from bench.errors import BenchError
 from bench.installation import Installation
-from bench.server import START_SECONDS, BenchError, free_port, running, start, stop
+from bench.server import START_SECONDS, free_port, running, start, stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,8 @@ def serving(installation: Installation, *, cores: Cores, **variables: str) -> It
 def serving_another(application: str, installation: Installation, *, cores: Cores) -> Iterator[Server]:
     """The same server around another application, `module:name`."""
     command = [sys.executable, "-m", "bench.gateway.launch", application]
-    with _started(command, installation.environment, cores) as server:
+    # It has nothing to put in order before it goes.
+    with _started(command, installation.environment, cores, gracefully=False) as server:
         yield server
 
 
@@ -73,9 +75,12 @@ def _wait_for_drain(lock: Path, process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def _started(command: list[str], environment: Mapping[str, str], cores: Cores) -> Iterator[Server]:
+def _started(
+    command: list[str], environment: Mapping[str, str], cores: Cores, *, gracefully: bool = True
+) -> Iterator[Server]:
     port = free_port()
-    with running(command, environment={**environment, "PORT": str(port)}, port=port, cores=cores) as process:
+    environment = {**environment, "PORT": str(port)}
+    with running(command, environment=environment, port=port, cores=cores, gracefully=gracefully) as process:
         yield Server(port, process.pid)
 
 

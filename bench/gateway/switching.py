@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, cast
 
+from bench.errors import BenchError
 from bench.installation import ROOT, Installation
-from bench.server import BenchError
 
 PATIENCE_SECONDS = 30
 

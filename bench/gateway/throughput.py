@@ -12,6 +12,7 @@ from random import Random
 from statistics import median
 from typing import Any
 
+from bench.errors import BenchError
 from bench.gateway import loads, records, wrk
 from bench.gateway.asker import expect
 from bench.gateway.findings import Finding, Result, at_least, at_most
@@ -19,7 +20,6 @@ from bench.gateway.loads import Key
 from bench.gateway.servers import Server, draining, processor_seconds, serving, serving_another
 from bench.gateway.site import Site
 from bench.peers.installation import PeerInstallation
-from bench.server import BenchError
 from bench.sizes import Size
 
 FLOOR, VERIFIED = "bare no-op", "authorize, Bearer"

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.cores import Cores, pinned
-from bench.server import HOST, BenchError
+from bench.errors import BenchError
+from bench.server import HOST
 
 SCRIPT = Path(__file__).with_name("load.lua")
 # What the script's own line of figures begins with, among wrk's.
