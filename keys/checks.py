@@ -3,6 +3,7 @@
 docs/checks.md lists them.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +17,10 @@ from keys import guards
 from keys.permissions import Catalogue, CatalogueError
 
 MAKE_A_KEY = "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"
+HOW_TO_MAKE_ONE = "import secrets; print(secrets.token_urlsafe(32))"
+TOKEN_LENGTH_MIN = 32
+# What `Authorization: Bearer` can carry (RFC 6750, section 2.1).
+TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
@@ -41,6 +46,22 @@ def encryption_keys(**kwargs: Any) -> list[CheckMessage]:
             "KEYS_ENCRYPTION_KEYS must hold one or more Fernet keys: 32 bytes in URL-safe base64.",
             hint=f"Make one with: python -c '{MAKE_A_KEY}'",
             id="keys.E002",
+        )
+    ]
+
+
+@register(Tags.security)
+def gateway_tokens(**kwargs: Any) -> list[CheckMessage]:
+    """Who holds one may ask about every key and report every request."""
+    tokens = settings.KEYS_GATEWAY_TOKENS
+    if tokens and all(len(token) >= TOKEN_LENGTH_MIN and TOKEN.fullmatch(token) for token in tokens):
+        return []
+    return [
+        Error(
+            f"KEYS_GATEWAY_TOKENS must hold one or more tokens of at least {TOKEN_LENGTH_MIN} characters, each of "
+            "letters, digits and -._~+/ alone.",
+            hint=f"Make one with: python -c '{HOW_TO_MAKE_ONE}'",
+            id="keys.E004",
         )
     ]
 

@@ -69,6 +69,24 @@ def test_keys_e003_missing_guards():
     assert found(databases=["default"]) == {}
 
 
+@pytest.mark.parametrize(
+    "tokens",
+    [[], [""], ["x" * 31], ["x" * 40, "short"], ["x" * 31 + "é"], ["x" * 31 + '"'], ["=" * 32], ["x\n" * 16]],
+)
+def test_keys_e004_gateway_tokens_that_could_be_guessed_or_not_sent(tokens):
+    with override_settings(KEYS_GATEWAY_TOKENS=tokens):
+        message = found()["keys.E004"]
+    assert not any(token in message for token in tokens if token)
+
+
+def test_the_hint_for_gateway_tokens_makes_one_that_is_accepted(capsys):
+    with override_settings(KEYS_GATEWAY_TOKENS=[]):
+        hint = next(each.hint for each in run_checks() if each.id == "keys.E004")
+    exec(re.search(r"python -c '(.+)'", hint)[1])
+    with override_settings(KEYS_GATEWAY_TOKENS=[capsys.readouterr().out.strip(), "x" * 31 + "="]):
+        assert found() == {}
+
+
 def test_keys_w001_https_that_no_proxy_vouches_for():
     with override_settings(PUBLIC_URL="https://console.example.com", TRUSTED_PROXY_COUNT=0):
         assert "keys.W001" in found()

@@ -63,6 +63,9 @@ TOKEN_WANTED = Problem(
 )
 BODY_MALFORMED = Problem("body-malformed", 400, "The body cannot be read", "Send what the call describes.")
 BODY_TOO_LARGE = Problem("body-too-large", 413, "The body is too large", "Send less at once.")
+MEDIA_TYPE_UNSUPPORTED = Problem(
+    "media-type-unsupported", 415, "The body is of another kind", "Send the kind of body that the call takes."
+)
 NOT_FOUND = Problem(
     "not-found",
     404,
@@ -89,6 +92,7 @@ ALL = (
     TOKEN_WANTED,
     BODY_MALFORMED,
     BODY_TOO_LARGE,
+    MEDIA_TYPE_UNSUPPORTED,
     INTERNAL_ERROR,
     UNAVAILABLE,
 )

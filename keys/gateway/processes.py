@@ -1,23 +1,31 @@
 """The gateway of one process, put together as the settings say."""
 
 import threading
+from collections.abc import Callable, Sequence
+from functools import cache
 
 from django.conf import settings
 from django.db import connection
 from psycopg.conninfo import make_conninfo
 
+from keys.gateway import metrics, openapi, reports, verify
+from keys.gateway.apart import Apart
 from keys.gateway.calls import Verifier
 from keys.gateway.directory import Directory
-from keys.gateway.http import Gateway
+from keys.gateway.http import Call, Gateway
+from keys.gateway.metrics import Metrics
 from keys.gateway.postgresql import PostgresDirectory
 from keys.gateway.recorder import SpoolRecorder
+from keys.gateway.reports import Report, ReportsCall, Taken
 from keys.gateway.sqlite import SqliteDirectory
+from keys.gateway.tokens import GatewayTokens, TokenCall
+from keys.gateway.verify import VerifyCall
 from keys.identifiers import RequestIds
 from keys.permissions import catalogue
 
 MEBIBYTE = 1024 * 1024
-# Empty until somebody asks for the gateway of this process. A test may put one of its own here.
-made: list[Gateway] = []
+# Empty until somebody asks for the verifier of this process. A test may put one of its own here.
+made: list[Verifier] = []
 _making = threading.Lock()
 
 # Parameters of psycopg's own connections.
@@ -31,38 +39,56 @@ NOT_LIBPQ = {
 }
 
 
+@cache
 def gateway() -> Gateway:
-    """The gateway of this process. It listens for changes and writes a spool file until the process ends."""
+    """The gateway of this process."""
+    return assemble(verifier(), take=Apart(reports.take))
+
+
+def verifier() -> Verifier:
+    """The verifier of this process. It listens for changes and writes a spool file until the process ends."""
     if not made:
         # Requests that come together must not make two, of which one would never be retired.
         with _making:
             if not made:
-                made.append(make())
+                made.append(_make())
     return made[0]
 
 
-def make() -> Gateway:
-    directory = open_directory()
-    recorder = SpoolRecorder(settings.KEYS_SPOOL_DIR, limit_bytes=settings.KEYS_SPOOL_LIMIT_MB * MEBIBYTE)
-    return assemble(
-        Verifier(
-            directory=directory,
-            recorder=recorder,
-            catalogue=catalogue(),
-            trusted_proxies=settings.TRUSTED_PROXY_COUNT,
-        )
+def _make() -> Verifier:
+    return Verifier(
+        directory=open_directory(),
+        recorder=SpoolRecorder(settings.KEYS_SPOOL_DIR, limit_bytes=settings.KEYS_SPOOL_LIMIT_MB * MEBIBYTE),
+        catalogue=catalogue(),
+        trusted_proxies=settings.TRUSTED_PROXY_COUNT,
     )
 
 
-def assemble(verifier: Verifier, *, ids: RequestIds | None = None) -> Gateway:
-    """The gateway with all its calls."""
-    return Gateway(verifier, ids=ids)
+def assemble(
+    verifier: Verifier,
+    *,
+    ids: RequestIds | None = None,
+    take: Callable[[Sequence[Report]], Taken] = reports.take,
+) -> Gateway:
+    """The gateway with all its calls; `take` records what is reported."""
+    tokens = GatewayTokens(settings.KEYS_GATEWAY_TOKENS)
+    calls: dict[str, Call] = {
+        verify.PATH: TokenCall(
+            tokens, VerifyCall(verifier), kinds=verify.KINDS, limit_bytes=verify.LIMIT_BYTES
+        ),
+        reports.PATH: TokenCall(
+            tokens, ReportsCall(take), kinds=reports.KINDS, limit_bytes=reports.LIMIT_BYTES
+        ),
+        openapi.PATH: openapi.Description(verifier.catalogue),
+        metrics.PATH: Metrics(verifier, tokens),
+    }
+    return Gateway(verifier, calls=calls, ids=ids)
 
 
 def retire() -> None:
     """Tell the database that this process stops. It still answers what comes, and reads for each request."""
     if made:
-        made[0].verifier.directory.close()
+        made[0].directory.close()
 
 
 def open_directory() -> Directory:
