@@ -78,6 +78,8 @@ class PostgresDirectory:
     def close(self) -> None:
         self._feed.stop()
         self._known.close()
+        # Closes the connections of all threads; one that still has a key to find makes a new one.
+        self._threads = threading.local()
 
     def _read(self, digest: bytes) -> Holder | None:
         if not self._away_until:
