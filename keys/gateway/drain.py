@@ -19,7 +19,7 @@ from typing import BinaryIO
 from django.db import Error, OperationalError, connection, transaction
 from django.db.models.functions import Now
 
-from keys import spool
+from keys import partitions, spool
 from keys.gateway import ingest
 from keys.models import RecordingLoss, SpoolFile
 
@@ -32,6 +32,7 @@ BETWEEN_BATCHES_SECONDS = 0.1
 LARGE_BYTES = 256 * 1024
 # What is left in the spool after that is for whoever drains next.
 PARTING_SECONDS = 2.0
+PARTITIONS_SECONDS = 3600.0
 RETRY_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)
 # The drafts of files whose makers died before they had a name.
 DRAFT_SECONDS = 3600
@@ -44,6 +45,7 @@ class Drain:
         self.folder = folder
         self.rows_bytes = 0
         self._stop = Event()
+        self._partitions_at = -PARTITIONS_SECONDS
 
     def stop(self) -> None:
         self._stop.set()
@@ -60,6 +62,7 @@ class Drain:
             failures = 0
             while not self._stop.is_set():
                 try:
+                    self._make_partitions()
                     self._stop.wait(self.round())
                     failures = 0
                 except Exception as error:
@@ -70,6 +73,16 @@ class Drain:
                     self._stop.wait(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
                     failures += 1
             self._part()
+
+    def _make_partitions(self) -> None:
+        """Whoever drains all day makes the partitions of the days to come; rows without one go to the default one."""
+        if time.monotonic() - self._partitions_at < PARTITIONS_SECONDS:
+            return
+        self._partitions_at = time.monotonic()
+        try:
+            partitions.ensure()
+        except partitions.TableInUse as error:
+            logger.warning("The partitions of the days to come are made later: %s", error)
 
     def _part(self) -> None:
         """Drain what is left, as far as that is a matter of a moment."""
