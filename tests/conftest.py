@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from django.core.servers.basehttp import ThreadedWSGIServer
-from django.db import connections
+from django.db import connection, connections
 from django.test import Client, TransactionTestCase
 from hypothesis import settings as hypothesis_settings
 
@@ -13,6 +13,9 @@ from keys.history import Actor
 from keys.models import ApiKey, Merchant, User
 from tests.client import ProductClient, gateway_ahead_of
 from tests.factories import ActorFactory, ApiKeyFactory, MerchantFactory, UserFactory
+
+# What only one of the databases has.
+collect_ignore = {"sqlite": ["test_feed.py"], "postgresql": ["test_sqlite_directory.py"]}[connection.vendor]
 
 # Two cores shared with a database say nothing about how long one example may take.
 hypothesis_settings.register_profile("merchantadmin", deadline=None, max_examples=60)

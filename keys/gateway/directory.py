@@ -106,7 +106,7 @@ def holder_of(row: tuple[str | None, ...]) -> Holder:
             merchant_status=MerchantStatus(str(merchant_status)).value,
             mode=Mode(str(mode)).value,
             grants=_grants(str(permissions)),
-            expires_at=None if expires_at is None else _moment(expires_at),
+            expires_at=None if expires_at is None else _moment(str(expires_at)),
             allowed_networks=_networks(str(networks)),
         )
     except ValueError as error:

@@ -74,6 +74,8 @@ class SqliteDirectory:
         try:
             row = self._cursor().execute(_FIND, (digest,)).fetchone()
         except sqlite3.Error as error:
+            # A statement that failed between two rows would go on holding its lock.
+            self._threads.cursor = None
             raise DirectoryUnavailable from error
         if row is None:
             return None
