@@ -82,7 +82,7 @@ def test_an_account_has_its_proof_too(dead: ApiKey, actor: Actor, capsys: Said) 
     account = merchants.disable(merchant=dead.merchant, actor=actor)
     said = ask(capsys, account)
     assert said.startswith(f"“{account}” ({account.public_id}): merchant account disabled at ")
-    assert said.endswith("\nLast accepted request: none.\n")
+    assert said.endswith("\nLast accepted request: none on record.\n")
     [first, *_] = ask(capsys, dead).splitlines()
     assert "API key disabled at 29 Mar 2025, 12:03:04.000 UTC and merchant account disabled at " in first
 

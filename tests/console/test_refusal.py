@@ -105,7 +105,7 @@ def test_who_has_not_answered_is_named_with_the_end_of_its_lease(
     ends_at = clock(verifiers[2].seen_at + timedelta(milliseconds=LONG_MS))
     assert remark.startswith("web-3:4711 has not answered; its lease ends at ")
     assert remark.endswith(f"{ends_at.partition('.')[0].removesuffix(' UTC')} UTC.")
-    assert facts.endswith("Last accepted request: none")
+    assert facts.endswith("Last accepted request: none on record")
     assert "proof-pending" in proof["class"]
     assert proof.one("noscript").link("Look again")["href"] == dead.get_absolute_url()
     marks = [mark["class"] for mark in proof.one(aria_hidden="true", class_="dots").all("span")]

@@ -121,7 +121,7 @@ def lines(subject: ApiKey | Merchant, told: Proof) -> list[str]:
 def last_accepted(told: Proof) -> str:
     accepted = told.last_accepted
     if accepted is None:
-        return "none"
+        return "none on record"
     if accepted.until:
         return f"between {clock(accepted.at, told.now)} and {clock(accepted.until, told.now)}"
     return f"{clock(accepted.at, told.now, exact=True)}, {accepted.public_id}"
