@@ -7,6 +7,7 @@ of characters. What is wrong is named, and never repeated: a body can hold a key
 import json
 import re
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from typing import Any, NoReturn
 
 from keys import addresses
@@ -129,10 +130,15 @@ def address(members: Mapping[str, Any], name: str) -> Address | None:
     """An IP address, which may be left out."""
     if name not in members:
         return None
-    found = addresses.parse(text(members, name))
+    found = _parsed(text(members, name))
     if found is None:
         raise BodyMalformed(f'"{name}" is no IP address.')
     return found
+
+
+@lru_cache(maxsize=10_000)
+def _parsed(text: str) -> Address | None:
+    return addresses.parse(text)
 
 
 def required(members: Mapping[str, Any], name: str) -> Any:

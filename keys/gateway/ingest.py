@@ -7,9 +7,10 @@ the status that the API answered. Its id says that the two are one: the report's
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from functools import lru_cache
 from ipaddress import ip_address
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db import DataError, IntegrityError, connection, transaction
@@ -28,20 +29,37 @@ ROWS_AT_ONCE = 5000
 TRIES = 3
 
 
+class Recorded(NamedTuple):
+    """What is recorded of a request, as far as a report of it matters."""
+
+    id: UUID
+    key_id: UUID
+    merchant_id: UUID
+    at: datetime
+    status: int
+    outcome: str
+    reported: bool
+
+
 def ingest(records: Iterable[Record]) -> int:
     """Add `records`, each counted exactly once, or none at all when this raises; returns how many were news.
 
     One that is there already is news only if it is reported, and what is there is not.
     """
-    news: dict[UUID | None, Record] = {}
-    for record in map(_identified, records):
-        news[record.id] = _corrected(news[record.id], record) if record.id in news else record
+    news: dict[UUID, Record] = {}
+    for record in records:
+        id_ = record.id or new_id(record.at)
+        if id_ in news:
+            news[id_] = _corrected(news[id_], record)
+        else:
+            news[id_] = record if record.id else replace(record, id=id_)
     if not news:
         return 0
     for last in (*[False] * (TRIES - 1), True):
         try:
             with transaction.atomic():
-                return _add(list(news.values()))
+                # In one order, so that no two can deadlock.
+                return _add([news[id_] for id_ in sorted(news, key=_number)])
         except IntegrityError:
             if last:
                 raise
@@ -124,7 +142,8 @@ def _add(records: Sequence[Record]) -> int:
     ]
     if not new and not corrections:
         return 0
-    RequestLog.objects.bulk_create([_row(record) for record in new], batch_size=ROWS_AT_ONCE)
+    if new:
+        _copy(b"".join(map(spool.line, new)).decode())
     counts = rollups.tally(new)
     counts.update(_correct(corrections))
     rollups.add(counts)
@@ -132,23 +151,23 @@ def _add(records: Sequence[Record]) -> int:
     return len(new) + len(corrections)
 
 
-def _there(ids: Sequence[UUID]) -> dict[UUID | None, RequestLog]:
+def _there(ids: Sequence[UUID]) -> dict[UUID | None, Recorded]:
     """Which of these requests are recorded already; they stay as they are until the transaction ends."""
-    found: dict[UUID | None, RequestLog] = {}
+    found: dict[UUID | None, Recorded] = {}
     for start in range(0, len(ids), ROWS_AT_ONCE):
-        rows = RequestLog.objects.filter(pk__in=ids[start : start + ROWS_AT_ONCE])
+        rows = RequestLog.objects.filter(pk__in=ids[start : start + ROWS_AT_ONCE]).order_by("pk")
         if connection.features.has_select_for_update:
             rows = rows.select_for_update()
-        found |= {row.pk: row for row in rows}
+        found |= {row[0]: Recorded(*row) for row in rows.values_list(*Recorded._fields)}
     return found
 
 
-def _is_news(row: RequestLog, record: Record) -> bool:
+def _is_news(row: Recorded, record: Record) -> bool:
     """Whether this report corrects the row; a report of another key's request is of another request."""
     return not row.reported and row.key_id == record.key_id
 
 
-def _correct(corrections: Sequence[tuple[RequestLog, Record]]) -> Tally:
+def _correct(corrections: Sequence[tuple[Recorded, Record]]) -> Tally:
     """Give recorded requests the status that was reported of them; returns what that changes in the counts."""
     if not corrections:
         return Counter()
@@ -165,7 +184,7 @@ def _correct(corrections: Sequence[tuple[RequestLog, Record]]) -> Tally:
     change.subtract(before)
     values = [
         (record.status, record.duration_us, printable(record.request_id, REQUEST_ID_MAX), row.id)
-        for row, record in sorted(corrections, key=lambda correction: correction[0].id)
+        for row, record in corrections
     ]
     update = _update_postgresql if connection.vendor == "postgresql" else _update_sqlite
     for start in range(0, len(values), ROWS_AT_ONCE):
@@ -207,27 +226,6 @@ def _corrected(first: Record, second: Record) -> Record:
     )
 
 
-def _identified(record: Record) -> Record:
-    return record if record.id else replace(record, id=new_id(record.at))
-
-
-def _row(record: Record) -> RequestLog:
-    return RequestLog(
-        id=record.id,
-        key_id=record.key_id,
-        merchant_id=record.merchant_id,
-        at=record.at,
-        method=printable(record.method, METHOD_MAX),
-        path=printable(record.path, PATH_MAX),
-        status=record.status,
-        outcome=record.outcome,
-        duration_us=record.duration_us,
-        address=record.address,
-        request_id=printable(record.request_id, REQUEST_ID_MAX),
-        reported=record.reported,
-    )
-
-
 def _copy(text: str) -> None:
     columns = ", ".join(spool.COLUMNS)
     with connection.cursor() as cursor:
@@ -238,8 +236,15 @@ def _copy(text: str) -> None:
         places = ", ".join(["%s"] * len(spool.COLUMNS))
         cursor.executemany(
             f"INSERT INTO keys_requestlog ({columns}) VALUES ({places})",  # noqa: S608
-            [_values_for_sqlite(line) for line in spool.LINE.findall(text)],
+            _lines_for_sqlite(text),
         )
+
+
+def _lines_for_sqlite(text: str) -> list[tuple[str | int | None, ...]]:
+    lines = spool.LINE.findall(text)
+    if len(lines) < text.count("\n"):
+        raise ValueError("a record cannot be written as a line")
+    return [_values_for_sqlite(line) for line in lines]
 
 
 def _values_for_sqlite(line: tuple[str, ...]) -> tuple[str | int | None, ...]:
@@ -287,6 +292,10 @@ def _latest(counted: Iterable[tuple[str, ...]]) -> dict[str, str]:
         if latest.get(key, "") < at:
             latest[key] = at
     return latest
+
+
+def _number(id_: UUID) -> int:
+    return id_.int
 
 
 def _move_last_use(latest: dict[str, str]) -> None:

@@ -41,8 +41,8 @@ OUTCOMES = tuple(
     outcome.value for outcome in Outcome if outcome not in {Outcome.MALFORMED, Outcome.NOT_FOUND}
 )
 CLOCKS_APART = timedelta(minutes=5)
-# What the column holds, 35 minutes; whatever took longer is recorded as that.
-DURATION_US_MAX = 2**31 - 1
+# What a line of the spool holds, 16 minutes; whatever took longer is recorded as that.
+DURATION_US_MAX = 999_999_999
 UNKNOWN_KEY = '"key" is no API key that there is.'
 NOT_TAKEN = "The report cannot be recorded now. Send it again: nothing counts twice."
 _MOMENT = re.compile(
