@@ -218,5 +218,5 @@ def _patiently(step: Callable[[], Result], seconds: float) -> Result:
             if not isinstance(error.__cause__, LockNotAvailable | DeadlockDetected):
                 raise
             if time.monotonic() > deadline:
-                raise TableInUse from error
+                raise TableInUse("Others have held the table of requests for too long.") from error
         time.sleep(PAUSE_SECONDS)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from threading import Barrier
 from time import monotonic, sleep
@@ -70,25 +70,29 @@ def lock_is_waited_for() -> bool:
         return cursor.fetchone()[0]
 
 
+def another_reading(table: str) -> AbstractContextManager[None]:
+    return another_transaction(f"SELECT FROM {table} LIMIT 1")
+
+
 @contextmanager
-def another_reading(table: str) -> Iterator[None]:
-    """Somebody else, in a transaction that has read `table` and does not end."""
+def another_transaction(sql: str) -> Iterator[None]:
+    """Somebody else, in a transaction that has said this and does not end."""
     opened, done = Barrier(2, timeout=WAIT_SECONDS), Barrier(2, timeout=WAIT_SECONDS)
 
-    def read() -> None:
+    def hold() -> None:
         with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(f"SELECT FROM {table} LIMIT 1")
+            cursor.execute(sql)
             opened.wait()
             done.wait()
 
     with ThreadPoolExecutor() as threads:
-        reading: Future[None] = threads.submit(in_a_thread(read))
+        holding: Future[None] = threads.submit(in_a_thread(hold))
         opened.wait()
         try:
             yield
         finally:
             done.wait()
-            reading.result(WAIT_SECONDS)
+            holding.result(WAIT_SECONDS)
 
 
 @contextmanager

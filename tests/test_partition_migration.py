@@ -62,6 +62,7 @@ def recorded(unpartitioned) -> list[tuple]:
 
 def test_requests_of_all_days_are_kept_forwards_and_backwards(recorded):
     plain = constraints()
+    assert {index.name for index in RequestLog._meta.indexes} < set(plain)
     assert not partitions.is_partitioned(connection)
     migrate()
     assert rows() == recorded

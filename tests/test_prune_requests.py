@@ -17,6 +17,7 @@ from django.test.utils import CaptureQueriesContext
 
 from keys import partitions, proof, retention, usage
 from keys.errors import InvalidField
+from keys.identifiers import first_id_at
 from keys.models import (
     Acknowledgement,
     ApiKey,
@@ -38,6 +39,7 @@ from tests.partitioned import (
     NOON,
     WAIT_SECONDS,
     another_reading,
+    another_transaction,
     in_a_thread,
     names,
     partitions_of_its_own,
@@ -109,9 +111,11 @@ class TestRequests:
         times = [boundary - DAY, boundary - MILLISECOND, boundary, boundary + MILLISECOND, NOON]
         for at in times:
             use(key, succeeded=1, at=at)
+        # The very first id of that millisecond.
+        use(key, succeeded=1, at=boundary, id=first_id_at(boundary))
         pruned(Retention(requests_days=days, minutes_days=2, usage_days=730))
         kept = RequestLog.objects.order_by("id").values_list("at", flat=True)
-        assert list(kept) == times[2:]
+        assert list(kept) == [boundary, *times[2:]]
 
     def test_exactly_what_is_older_goes_wherever_it_lies(self, noon):
         key, random = ApiKeyFactory(), Random(5)
@@ -453,6 +457,14 @@ class TestTogether:
         )
 
     if ON_POSTGRESQL:
+
+        def test_a_count_that_somebody_adds_to_is_passed_by(self, committed_noon):
+            for number in range(3):
+                UsageMinute.objects.create(subject_id=UUID(int=number), at=MIDNIGHT - 9 * DAY)
+            adding = f"UPDATE keys_usageminute SET succeeded = 5 WHERE subject_id = '{UUID(int=1)}'"
+            with another_transaction(adding):
+                assert pruned()["Counts by minute"].rows == 2
+            assert pruned()["Counts by minute"].rows == 1
 
         def test_a_partition_that_somebody_reads_for_long_stays_until_the_next_run(
             self, committed_noon, capsys, monkeypatch
