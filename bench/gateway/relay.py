@@ -27,7 +27,7 @@ class Relay:
         self._listener = socket.create_server((HOST, 0))
         parts, port = urlsplit(url), self._listener.getsockname()[1]
         self.url = f"postgresql://{parts.username}:{parts.password or ''}@{HOST}:{port}{parts.path}"
-        self._start(self._accept)
+        self._accepting = self._start(self._accept)
 
     def freeze(self) -> int:
         """Let nothing pass from now on; returns the moment, on the system's one clock, in nanoseconds."""
@@ -42,11 +42,11 @@ class Relay:
 
     def close(self) -> None:
         self.thaw()
-        for each in (self._listener, *self._sockets):
-            with suppress(OSError):
-                # Closing alone would leave a thread waiting in it.
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
+        # Closing alone would leave a thread waiting in it.
+        _end(self._listener)
+        self._accepting.join()
+        for each in self._sockets:
+            _end(each)
 
     def _accept(self) -> None:
         while True:
@@ -54,12 +54,16 @@ class Relay:
                 client, _ = self._listener.accept()
             except OSError:
                 return
+            self._sockets.append(client)
             self._flowing.wait()
-            with suppress(OSError):
+            try:
                 database = self._connect()
-                self._sockets += [client, database]
-                self._start(self._pass, client, database)
-                self._start(self._pass, database, client)
+            except OSError:
+                _end(client)
+                continue
+            self._sockets.append(database)
+            self._start(self._pass, client, database)
+            self._start(self._pass, database, client)
 
     def _pass(self, source: socket.socket, target: socket.socket) -> None:
         with suppress(OSError):
@@ -70,8 +74,16 @@ class Relay:
         with suppress(OSError):
             target.shutdown(socket.SHUT_WR)
 
-    def _start(self, run: Callable[..., None], *arguments: socket.socket) -> None:
-        threading.Thread(target=run, args=arguments, daemon=True).start()
+    def _start(self, run: Callable[..., None], *arguments: socket.socket) -> threading.Thread:
+        thread = threading.Thread(target=run, args=arguments, daemon=True)
+        thread.start()
+        return thread
+
+
+def _end(each: socket.socket) -> None:
+    with suppress(OSError):
+        each.shutdown(socket.SHUT_RDWR)
+    each.close()
 
 
 def _connector(url: str) -> Callable[[], socket.socket]:
@@ -84,7 +96,11 @@ def _connector(url: str) -> Callable[[], socket.socket]:
 
     def connect() -> socket.socket:
         connection = socket.socket(socket.AF_UNIX)
-        connection.connect(f"{host}/.s.PGSQL.{port}")
+        try:
+            connection.connect(f"{host}/.s.PGSQL.{port}")
+        except OSError:
+            connection.close()
+            raise
         return connection
 
     return connect

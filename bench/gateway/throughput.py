@@ -91,6 +91,7 @@ def measure(site: Site) -> Result:
     wrk.require()
     options = site.options
     with contestants(site) as found:
+        records.settle(site.installation)
         before = records.count(site.installation)
         for number in range(options.gateway_rounds):
             run_round(found, number, site)
