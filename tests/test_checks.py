@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
+from django.conf import settings
 from django.core.checks import run_checks
 from django.db import connection
 from django.test import override_settings
@@ -49,6 +50,12 @@ def test_keys_e002_unusable_encryption_keys(keys):
     with override_settings(KEYS_ENCRYPTION_KEYS=keys):
         message = found()["keys.E002"]
     assert not any(key in message for key in keys)
+
+
+def test_an_application_that_only_verifies_is_not_asked_for_what_it_does_not_need():
+    with override_settings():
+        del settings.KEYS_ENCRYPTION_KEYS, settings.KEYS_GATEWAY_TOKENS, settings.PUBLIC_URL
+        assert found() == {}
 
 
 def test_the_hint_for_encryption_keys_makes_one_that_is_accepted(capsys):
