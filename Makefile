@@ -42,7 +42,7 @@ test-browser: $(VENV)/dev.stamp ## The console in real Chromium, which is instal
 
 test-gateways: $(VENV)/dev.stamp $(VENV)/gateways.stamp ## The verifier behind nginx, Caddy, HAProxy, Traefik and Envoy, installed where missing
 	$(PY) -m tests.gateways.programs
-	$(PY) -m pytest -m gateway
+	$(PY) -m pytest tests/gateways -m gateway
 
 # The settings are looked at as they are on a production host. These secrets keep nothing secret.
 check: export DEBUG := 0

@@ -15,6 +15,7 @@ from django.db import connections
 from keys.models import ApiKey
 from tests.factories import ApiKeyFactory
 from tests.gateways.api import Api, serving_api
+from tests.gateways.ports import lasting_port
 from tests.gateways.servers import SERVERS, Running, running
 from tests.installation import Installation, stop
 
@@ -26,7 +27,8 @@ def verifier(django_db_blocker: Any) -> Iterator[Installation]:
         pytest.exit("The gateway tests run on SQLite: `make test-gateways`.", returncode=1)
     database = f"sqlite:///{settings.DATA_DIR / 'merchantadmin.sqlite3'}"
     product = Installation(settings.DATA_DIR, database)
-    product.environment["TRUSTED_PROXY_COUNT"] = "1"
+    product.port = lasting_port()
+    product.environment |= {"PORT": str(product.port), "TRUSTED_PROXY_COUNT": "1"}
     try:
         process = product.start()
         product.wait_for_answer(process)

@@ -12,12 +12,13 @@ import pytest
 from keys.keyformat import Mode, PlaintextKey
 from tests.factories import ApiKeyFactory
 from tests.gateways.api import Api
+from tests.gateways.ports import lasting_port
 from tests.gateways.servers import SERVERS, Running, Server, running
 from tests.gateways.stub import GRANTED, Stub, stubbed
 from tests.gateways.traffic import Traffic, flowing
 from tests.gateways.waiting import until
 from tests.gateways.wire import Answer, ask, bearer
-from tests.installation import Installation, free_port, stop
+from tests.installation import Installation, stop
 
 pytestmark = pytest.mark.gateway
 
@@ -131,6 +132,7 @@ NOT_DECISIONS = {
     "not found": response("404 Not Found", "Content-Type: text/html", body="<h1>Not found</h1>"),
     "redirect": response("302 Found", "Location: http://127.0.0.1/"),
     "too many requests": response("429 Too Many Requests", "Retry-After: 3"),
+    "a no that names a key": response("403 Forbidden", "X-Key-Id: key_1", "X-Merchant-Id: mch_1"),
     "bad request": response(
         "400 Bad Request", "Content-Type: application/problem+json", body='{"status": 400}'
     ),
@@ -234,7 +236,7 @@ def test_an_api_that_is_away_is_not_taken_for_the_verifier(
     verifier: Installation, name: str, tmp_path
 ) -> None:
     credential = bearer(ApiKeyFactory().secret.reveal())
-    with running(SERVERS[name], tmp_path, verifier=verifier.port, api=free_port()) as server:
+    with running(SERVERS[name], tmp_path, verifier=verifier.port, api=lasting_port()) as server:
         answer = ask(server.port, "GET", "/v1/payments", credential)
     assert answer.status in {502, 503}
     assert UNAVAILABLE.encode() not in answer.body

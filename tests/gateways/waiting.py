@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 60
 
 
 def until(condition: Callable[[], object]) -> None:
