@@ -31,12 +31,10 @@ def find(name: str) -> Path:
     beside = Path(sys.executable).with_name(name)
     found = str(beside) if beside.is_file() else shutil.which(name, path=PLACES)
     if found is None or not works(found, (DEBIAN | WHEELS)[name]):
-        how = (
-            f"apt-get install {name}"
-            if name in DEBIAN
-            else "make test-gateways, which installs it into .venv"
+        way = (
+            f"apt-get install {name}, as root" if name in DEBIAN else "make test-gateways puts it into .venv"
         )
-        raise Missing(f"The gateway tests need {name}, and there is none that starts. Get it: {how}.")
+        raise Missing(f"The gateway tests need {name}, and there is none here that starts: {way}.")
     return Path(found)
 
 
