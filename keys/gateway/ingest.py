@@ -230,7 +230,9 @@ def _copy(text: str) -> None:
     columns = ", ".join(spool.COLUMNS)
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            with cursor.copy(f"COPY keys_requestlog ({columns}) FROM STDIN") as copy:
+            # Django does not know this call: what goes wrong in it would come as psycopg's own.
+            statement = f"COPY keys_requestlog ({columns}) FROM STDIN"
+            with connection.wrap_database_errors, cursor.copy(statement) as copy:
                 copy.write(text)
             return
         places = ", ".join(["%s"] * len(spool.COLUMNS))
