@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
@@ -123,6 +124,12 @@ def test_a_verifier_that_is_cut_off_says_so_at_once_but_for_one_that_tries(
     assert max(quick) < BOUND_SECONDS / 2 < slow < BOUND_SECONDS * 2
 
 
+def warnings_in(caplog) -> list[str]:
+    records = [record for record in caplog.records if record.name == "keys.gateway.feed"]
+    assert {record.levelno for record in records} <= {logging.WARNING}
+    return [record.getMessage() for record in records]
+
+
 def test_a_database_that_was_stopped_is_no_answer_until_it_is_back(open_directory, api_key, caplog) -> None:
     directory = open_directory(bound_seconds=BOUND_SECONDS)
     assert status_of(directory, api_key) == "enabled"
@@ -135,8 +142,39 @@ def test_a_database_that_was_stopped_is_no_answer_until_it_is_back(open_director
     eventually(lambda: is_acknowledged(changes()[-1]))
     eventually(lambda: not is_unavailable(directory, api_key))
     assert status_of(directory, api_key) == "disabled"
-    told = [record for record in caplog.records if record.name == "keys.gateway.feed"]
-    assert [record.levelno for record in told] == [logging.WARNING]
+    # Said once each time that it happens, however long it takes.
+    assert len(warnings_in(caplog)) == 1
+    end_sessions()
+    eventually(lambda: len(warnings_in(caplog)) == 2)
+
+
+def test_a_database_that_cannot_be_written_to_is_read_for_each_request(
+    open_directory, api_key, caplog
+) -> None:
+    """It cannot be told of a lease then, so that there must be none."""
+    directory = open_directory(bound_seconds=BOUND_SECONDS)
+    with read_only():
+        sessions = directory._feed.session
+        eventually(lambda: directory._feed.session >= sessions + 3 and not directory.lease_seconds)
+        assert status_of(directory, api_key) == "enabled"
+        with connection.cursor() as cursor:
+            cursor.execute(DISABLE)
+        assert status_of(directory, api_key) == "disabled"
+        assert len(warnings_in(caplog)) == 1
+    eventually(lambda: directory.lease_seconds > 0)
+
+
+@contextmanager
+def read_only() -> Iterator[None]:
+    """For sessions that begin from now on, and those of verifiers begin anew."""
+    name = connection.settings_dict["NAME"]
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        end_sessions()
+        try:
+            yield
+        finally:
+            cursor.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
 
 
 def test_a_database_that_was_restarted_in_between_is_no_failure(open_directory, api_key) -> None:
@@ -177,22 +215,34 @@ def test_a_verifier_is_on_the_books_with_its_signs_of_life_and_its_end(open_dire
 
 
 def test_the_database_never_takes_a_lease_for_ended_that_still_runs(open_directory, monkeypatch) -> None:
-    """Also where answers are slow: the lease counts from the question."""
+    """Also where an answer takes its time: the lease counts from the question."""
     query = Link.query
 
     def query_slowly(link: Link, sql: bytes, *given, timeout: float):
         rows = query(link, sql, *given, timeout=timeout)
         if sql == feed.HEARTBEAT:
-            time.sleep(0.1)
+            time.sleep(0.15)
         return rows
 
     monkeypatch.setattr(Link, "query", query_slowly)
-    directory = open_directory(bound_seconds=0.4)
-    for _ in range(100):
+    directory = open_directory(bound_seconds=1.2)
+    ends = time.monotonic() + 0.8
+    while time.monotonic() < ends:
         asked, left = time.monotonic(), directory.lease_seconds
         row = Verifier.objects.annotate(now=Now()).get()
         told = (row.seen_at + timedelta(milliseconds=row.lease_ms) - row.now).total_seconds()
         assert asked + left <= time.monotonic() + told
+
+
+def test_a_lease_does_not_end_while_the_database_answers(open_directory) -> None:
+    directory = open_directory(bound_seconds=1.2)
+    began = Verifier.objects.get().seen_at
+
+    def has_gone_on() -> bool:
+        assert directory.lease_seconds
+        return Verifier.objects.get().seen_at > began + timedelta(seconds=1.4)
+
+    eventually(has_gone_on)
 
 
 def test_what_a_broken_session_missed_is_acknowledged_and_forgotten(open_directory, api_key) -> None:

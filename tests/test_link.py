@@ -8,7 +8,7 @@ from django.db import connection
 
 from keys.gateway import processes
 from keys.gateway.link import Link, LinkBroken
-from tests.verifiers import execute
+from tests.verifiers import end_sessions, execute
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -20,6 +20,8 @@ def link():
     link = Link(processes.conninfo(), timeout=SECONDS)
     yield link
     link.close()
+    # A server that is at work for a client does not notice that the client has gone.
+    end_sessions()
 
 
 def test_rows_come_as_text_and_nothing_as_none(link) -> None:
