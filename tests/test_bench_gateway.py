@@ -169,7 +169,7 @@ def test_the_time_to_the_last_acceptance_is_that_of_the_slowest_server() -> None
     with (
         answering(slow.status) as one,
         answering(quick.status) as other,
-        closing(Press.on([one.port, other.port])) as press,
+        closing(Press.on([one.port, other.port], connections=2)) as press,
     ):
         after_return, after_begin = revocation.disable(KEY, press, slow)
     assert 60 < after_return < 1000
@@ -180,7 +180,7 @@ def test_servers_that_never_refuse_are_no_measurement(monkeypatch) -> None:
     monkeypatch.setattr(revocation, "PATIENCE_SECONDS", 0.2)
     with (
         answering(lambda authorization: 200) as server,
-        closing(Press.on([server.port])) as press,
+        closing(Press.on([server.port], connections=1)) as press,
         pytest.raises(BenchError, match="agree"),
     ):
         revocation.disable(KEY, press, FakeSwitch(0))

@@ -1,4 +1,4 @@
-"""How long a key is accepted after it was disabled: by the slowest of several servers that are asked without a pause.
+"""How long a key is accepted after it was disabled: by the slowest of several servers, which are under load.
 
 A key is disabled by a process of its own, through the product's own lifecycle. The time runs from the moment at which
 that process has its commit back to the moment at which the last answer that accepts the key has arrived, at whichever
@@ -18,6 +18,8 @@ from bench.gateway.site import Site
 from bench.gateway.switching import Moments, Switch, switching
 
 P99_MS = 5
+# To each server.
+CONNECTIONS = 4
 # How often each server accepts the key before it is disabled, and refuses it before it is believed.
 ACCEPTED_FIRST, REFUSED_AFTER = 50, 50
 # For how long all have to refuse, lest one changes its mind.
@@ -34,7 +36,7 @@ def measure(site: Site) -> Result:
         ]
         stack.enter_context(draining(site.installation, cores=site.plan.all))
         switch = stack.enter_context(switching(site.installation))
-        press = Press.on([server.port for server in servers])
+        press = Press.on([server.port for server in servers], connections=CONNECTIONS)
         stack.callback(press.close)
         late: list[tuple[float, float]] = []
         for number, key in enumerate(keys, start=1):
