@@ -15,27 +15,22 @@ from django.db import connections
 from keys.models import ApiKey
 from tests.factories import ApiKeyFactory
 from tests.gateways.api import Api, serving_api
-from tests.gateways.ports import lasting_port
+from tests.gateways.product import Product
 from tests.gateways.servers import SERVERS, Running, running
-from tests.installation import Installation, stop
 
 
 @pytest.fixture(scope="session")
-def verifier(django_db_blocker: Any) -> Iterator[Installation]:
+def verifier(django_db_blocker: Any) -> Iterator[Product]:
     """The product, with one trusted proxy in front. From here on this process may use its database."""
     if os.environ.get("TEST_DATABASE", "sqlite") != "sqlite":
         pytest.exit("The gateway tests run on SQLite: `make test-gateways`.", returncode=1)
-    database = f"sqlite:///{settings.DATA_DIR / 'merchantadmin.sqlite3'}"
-    product = Installation(settings.DATA_DIR, database)
-    product.port = lasting_port()
-    product.environment |= {"PORT": str(product.port), "TRUSTED_PROXY_COUNT": "1"}
+    product = Product(settings.DATA_DIR)
     try:
-        process = product.start()
-        product.wait_for_answer(process)
+        product.begin()
         with django_db_blocker.unblock():
             yield product
             connections.close_all()
-        stop(product.processes[-1])
+        product.end()
     finally:
         product.clean_up()
 
@@ -48,7 +43,7 @@ def api() -> Iterator[Api]:
 
 @pytest.fixture(scope="session", params=SERVERS)
 def server(
-    request: pytest.FixtureRequest, verifier: Installation, api: Api, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, verifier: Product, api: Api, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Running]:
     """Each server in turn, in front of the product and the API."""
     place = tmp_path_factory.mktemp(request.param)
@@ -57,6 +52,6 @@ def server(
 
 
 @pytest.fixture
-def key(verifier: Installation) -> ApiKey:
+def key(verifier: Product) -> ApiKey:
     """An Enabled key that may write payments and read refunds; its plain text is in `key.secret`."""
     return ApiKeyFactory()

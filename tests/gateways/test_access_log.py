@@ -9,10 +9,10 @@ import pytest
 
 from keys.models import ApiKey, RequestLog
 from tests.gateways.api import Api
+from tests.gateways.product import Product
 from tests.gateways.servers import SERVERS, Running, running
 from tests.gateways.waiting import until
 from tests.gateways.wire import Client, basic, bearer, x_api_key
-from tests.installation import Installation
 
 pytestmark = pytest.mark.gateway
 
@@ -20,7 +20,7 @@ LOG = "merchant-api.json"
 
 
 @pytest.fixture(params=["nginx", "caddy"])
-def logging_server(request, verifier: Installation, api: Api, tmp_path) -> Iterator[Running]:
+def logging_server(request, verifier: Product, api: Api, tmp_path) -> Iterator[Running]:
     with running(SERVERS[request.param], tmp_path, verifier=verifier.port, api=api.port) as server:
         yield server
 

@@ -6,9 +6,9 @@ from keys.keyformat import Mode, PlaintextKey
 from keys.models import ApiKey
 from tests.factories import ApiKeyFactory, MerchantFactory
 from tests.gateways.api import OWN_REQUEST_ID, Api
+from tests.gateways.product import Product
 from tests.gateways.servers import Running
 from tests.gateways.wire import Answer, Client, ask, basic, bearer, x_api_key
-from tests.installation import Installation
 
 pytestmark = pytest.mark.gateway
 
@@ -60,7 +60,7 @@ def test_the_api_never_sees_the_key(server: Running, key: ApiKey) -> None:
     ],
 )
 def test_whoever_has_no_usable_key_gets_the_verifiers_401(
-    server: Running, verifier: Installation, api: Api, headers
+    server: Running, verifier: Product, api: Api, headers
 ) -> None:
     answer = ask(server.port, "GET", "/v1/payments", headers)
     assert_refused(answer, 401, api)

@@ -13,12 +13,12 @@ from keys.keyformat import Mode, PlaintextKey
 from tests.factories import ApiKeyFactory
 from tests.gateways.api import Api
 from tests.gateways.ports import lasting_port
+from tests.gateways.product import Product
 from tests.gateways.servers import SERVERS, Running, Server, running
 from tests.gateways.stub import GRANTED, Stub, stubbed
 from tests.gateways.traffic import Traffic, flowing
 from tests.gateways.waiting import until
 from tests.gateways.wire import Answer, ask, bearer
-from tests.installation import Installation, stop
 
 pytestmark = pytest.mark.gateway
 
@@ -57,7 +57,7 @@ class Restart:
 
 
 @pytest.fixture(scope="module")
-def restarts(verifier: Installation, api: Api, tmp_path_factory) -> Iterator[dict[str, Restart]]:
+def restarts(verifier: Product, api: Api, tmp_path_factory) -> Iterator[dict[str, Restart]]:
     """All servers carry traffic while the product stops, is away for a moment, and starts."""
     good = bearer(ApiKeyFactory().secret.reveal())
     bad = bearer(PlaintextKey.generate(Mode.LIVE).reveal())
@@ -71,12 +71,11 @@ def restarts(verifier: Installation, api: Api, tmp_path_factory) -> Iterator[dic
         with flowing(*everything):
             until(lambda: all(len(traffic.exchanges) >= ENOUGH for traffic in everything))
             stopping_at = time.monotonic()
-            stop(verifier.processes[-1])
+            verifier.end()
             gone_at = time.monotonic()
             until(lambda: all(len(traffic.since(gone_at)) >= ENOUGH_WHILE_GONE for traffic in everything))
             starting_at = time.monotonic()
-            process = verifier.start()
-            verifier.wait_for_answer(process)
+            verifier.begin()
             back_at = time.monotonic()
             until(lambda: all(len(traffic.since(back_at)) >= ENOUGH for traffic in everything))
         moments = (stopping_at, gone_at, starting_at, back_at)
@@ -214,7 +213,7 @@ def test_a_verifier_that_hangs_lets_nobody_in(silences, api: Api, name: str) -> 
     ],
 )
 def test_a_fault_in_the_lua_file_lets_nobody_in(
-    verifier: Installation, api: Api, tmp_path, line: str, fault: str
+    verifier: Product, api: Api, tmp_path, line: str, fault: str
 ) -> None:
     """HAProxy goes on with its rules after such a fault: it is the one that follows which refuses."""
     credential = bearer(ApiKeyFactory().secret.reveal())
@@ -232,9 +231,7 @@ def test_a_fault_in_the_lua_file_lets_nobody_in(
 
 
 @pytest.mark.parametrize("name", SERVERS)
-def test_an_api_that_is_away_is_not_taken_for_the_verifier(
-    verifier: Installation, name: str, tmp_path
-) -> None:
+def test_an_api_that_is_away_is_not_taken_for_the_verifier(verifier: Product, name: str, tmp_path) -> None:
     credential = bearer(ApiKeyFactory().secret.reveal())
     with running(SERVERS[name], tmp_path, verifier=verifier.port, api=lasting_port()) as server:
         answer = ask(server.port, "GET", "/v1/payments", credential)

@@ -79,6 +79,8 @@ def allowed(seen: Seen) -> bool:
 @example(method="GET", target="http://api.example.com/v1/payouts")
 @example(method="GET", target="http://api.example.com/v1/payments")
 @example(method="GET", target="http://evil.example.com/v1/payments?http://api.example.com/v1/payouts")
+@example(method="GET", target="/verify")
+@example(method="GET", target="/v1/authorize/v1/whoami")
 @example(method="OPTIONS", target="*")
 @example(method="GET", target="v1/payments")
 @example(method="GET", target="/v1/payments\xff")
