@@ -19,6 +19,7 @@ from django.db import connection
 
 from keys import lifecycle, merchants
 from keys.gateway.drain import Drain
+from keys.identifiers import REQUEST, encode, new_id
 from keys.models import Acknowledgement, ApiKey, Change, RequestLog
 from tests.factories import ApiKeyFactory
 
@@ -76,9 +77,11 @@ def key() -> ApiKey:
     return ApiKeyFactory(permissions={"payments": "write", "refunds": "read"})
 
 
-def ask(port: int, method: str, path: str, headers: dict[str, str]) -> http.client.HTTPResponse:
+def ask(
+    port: int, method: str, path: str, headers: dict[str, str], body: str | None = None
+) -> http.client.HTTPResponse:
     client = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-    client.request(method, path, headers=headers)
+    client.request(method, path, body=body, headers=headers)
     answer = client.getresponse()
     answer.body = answer.read()
     client.close()
@@ -202,9 +205,15 @@ def test_all_commands_of_the_documentation_are_among_the_examples() -> None:
 
 @pytest.mark.parametrize(("status", "command"), examples())
 def test_the_examples_of_the_documentation_work(port: int, key: ApiKey, status: int, command: str) -> None:
-    values = {"$KEY": key.secret.reveal(), "$MERCHANT": key.merchant.public_id}
-    command = re.sub(r"\$[A-Z]+", lambda match: values[match[0]], command)
-    method, path, headers = "GET", "", {}
+    values = {
+        "$KEY": key.secret.reveal(),
+        "$KEY_ID": key.public_id,
+        "$MERCHANT": key.merchant.public_id,
+        "$REQUEST_ID": encode(REQUEST, new_id()),
+        "$TOKEN": settings.KEYS_GATEWAY_TOKENS[0],
+    }
+    command = re.sub(r"\$[A-Z_]+", lambda match: values[match[0]], command)
+    method, path, headers, body = "GET", "", {}, None
     words = iter(shlex.split(command)[1:])
     for word in words:
         if word == "-X":
@@ -214,8 +223,10 @@ def test_the_examples_of_the_documentation_work(port: int, key: ApiKey, status: 
             headers[name] = value
         elif word == "-u":
             headers["Authorization"] = "Basic " + b64encode(next(words).encode()).decode()
+        elif word == "-d":
+            body = next(words)
         else:
             path = word.removeprefix("http://127.0.0.1:8000")
-    answer = ask(port, method, path, headers)
-    assert answer.status == status
+    answer = ask(port, method, path, headers, body)
+    assert answer.status == status, answer.body
     assert answer.body or path.startswith("/v1/authorize")

@@ -284,6 +284,7 @@ REJECTED = {
     "before all time": ({"at": "0001-01-01T00:00:00+23:59"}, '"at" must be a time with a zone'),
     "future": ({"at": "2026-03-01T12:39:57Z"}, "in the future"),
     "far future": ({"at": "9999-12-31T23:59:59-00:01"}, '"at" must be a time with a zone'),
+    "before there were ids": ({"at": "0064-10-11T14:31:42+11:32"}, "older than requests are kept"),
     "too old": ({"at": "2025-12-01T12:34:56Z"}, "older than requests are kept"),
     "no method": ({"method": None}, '"method" is missing'),
     "empty path": ({"path": ""}, '"path" is empty'),

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-from keys.gateway import problems, reports, schemas, verify
+from keys.gateway import metrics, problems, reports, schemas, verify
 from keys.gateway.answers import Answer
 from keys.gateway.calls import AUTHORIZE, Request
 from keys.gateway.problems import Problem
@@ -97,6 +97,7 @@ def _paths() -> Node:
         },
         verify.PATH: {"post": _verify()},
         reports.PATH: {"post": _reports()},
+        metrics.PATH: _metrics(),
         PATH: _description(),
     }
 
@@ -184,6 +185,15 @@ def _reports() -> Node:
     )
 
 
+def _metrics() -> Node:
+    found = _success("The figures.", schema={"type": "string"}, kind="text/plain")
+    possible = (problems.TOKEN_WANTED, problems.METHOD_NOT_ALLOWED)
+    return {
+        method: _operation(f"metrics_{method}", "For Prometheus", found, possible, security=TOKEN_SECURITY)
+        for method in ("get", "head")
+    }
+
+
 def _description() -> Node:
     found = _success("This document.", schema={"type": "object"})
     return {
@@ -214,11 +224,17 @@ def _operation(
     }
 
 
-def _success(description: str, *, schema: Node | None = None, example: Node | None = None) -> Node:
+def _success(
+    description: str,
+    *,
+    schema: Node | None = None,
+    example: Node | None = None,
+    kind: str = "application/json",
+) -> Node:
     response: Node = {"description": description, "headers": _headers(())}
     if schema:
         content: Node = {"schema": schema} | ({"example": example} if example else {})
-        response["content"] = {"application/json": content}
+        response["content"] = {kind: content}
     return response
 
 

@@ -128,8 +128,7 @@ def read(members: Mapping[str, Any], window: Window) -> Report:
     """The report in a JSON object. Raises BodyMalformed."""
     bodies.require_known(members, MEMBERS)
     key_id = _key_id(bodies.text(members, "key"))
-    id_, at, foreign_id = _identity(members, key_id)
-    window.require(at)
+    id_, at, foreign_id = _identity(members, key_id, window)
     address = bodies.address(members, "address")
     return Report(
         id=id_,
@@ -145,7 +144,7 @@ def read(members: Mapping[str, Any], window: Window) -> Report:
     )
 
 
-def _identity(members: Mapping[str, Any], key_id: UUID) -> tuple[UUID, datetime, str]:
+def _identity(members: Mapping[str, Any], key_id: UUID, window: Window) -> tuple[UUID, datetime, str]:
     """The id of the request, its time, and the id by which others know it."""
     told = bodies.text(members, "id")
     at = _moment(bodies.text(members, "at")) if "at" in members else None
@@ -153,9 +152,11 @@ def _identity(members: Mapping[str, Any], key_id: UUID) -> tuple[UUID, datetime,
         raise BodyMalformed(f'"id" is longer than {REQUEST_ID_MAX} characters.')
     if ours := _our_id(told):
         # A range of time is read as a range of ids, so the time of the request is that of its id.
+        window.require(ours[1])
         return *ours, ""
     if at is None:
         raise BodyMalformed('"at" is missing; only an id of ours, req_…, tells the time by itself.')
+    window.require(at)
     return derived_id(at, f"{key_id}:{told}".encode()), at, scrub(told)
 
 
