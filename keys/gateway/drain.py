@@ -78,11 +78,11 @@ class Drain:
         """Whoever drains all day makes the partitions of the days to come; rows without one go to the default one."""
         if time.monotonic() - self._partitions_at < PARTITIONS_SECONDS:
             return
-        self._partitions_at = time.monotonic()
         try:
             partitions.ensure()
         except partitions.TableInUse as error:
             logger.warning("The partitions of the days to come are made later: %s", error)
+        self._partitions_at = time.monotonic()
 
     def _part(self) -> None:
         """Drain what is left, as far as that is a matter of a moment."""
@@ -215,10 +215,10 @@ def _locked_position(name: str, file: BinaryIO) -> int:
         positions = positions.select_for_update()
     row = positions.first()
     if row is None:
-        if not os.fstat(file.fileno()).st_nlink:
-            raise FileNotFoundError(name)
         SpoolFile.objects.bulk_create([SpoolFile(name=name)], ignore_conflicts=True)
-        row = positions.get()
+        row = positions.first()
+        if row is None or not os.fstat(file.fileno()).st_nlink:
+            raise FileNotFoundError(name)
     return row.position
 
 
