@@ -63,6 +63,9 @@ class Lookup(Protocol):
 class Directory(Lookup, Protocol):
     """The look-up of a verifier, in the database and in memory."""
 
+    def remembered(self, key: str) -> Holder | None:
+        """The holder of `key` where it is known without waiting for anything; None says nothing of the key."""
+
     @property
     def cached_keys(self) -> int:
         """How many keys are remembered."""

@@ -71,7 +71,6 @@ class PostgresDirectory:
         return self._read(digest)
 
     def remembered(self, key: str) -> Holder | None:
-        """The holder of `key` where it is known without waiting for anything; None says nothing of the key."""
         holder = self._memory.holders.get(digest_of(key))
         return holder if time.monotonic() < self._feed.valid_until else None
 

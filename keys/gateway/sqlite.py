@@ -83,6 +83,10 @@ class SqliteDirectory:
         self._memory.remember(digest, holder, generation)
         return holder
 
+    def remembered(self, key: str) -> Holder | None:
+        """None: whether what is remembered still holds, the file has to say."""
+        return None
+
     def close(self) -> None:
         self._threads = threading.local()
 
