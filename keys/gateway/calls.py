@@ -50,7 +50,7 @@ class Subject(NamedTuple):
 
 
 def subject(method: str, path: str, need: Need | None) -> Subject:
-    return Subject(spool.written(method, METHOD_MAX), spool.written(scrub(path), PATH_MAX), need)
+    return Subject(spool.written(scrub(method), METHOD_MAX), spool.written(scrub(path), PATH_MAX), need)
 
 
 class Verifier:
