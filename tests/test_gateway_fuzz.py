@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from keys.gateway import problems
 from keys.keyformat import Mode, PlaintextKey
 from keys.models import RequestLog
+from tests import fuzzing
 from tests.client import ProductClient
 from tests.factories import ApiKeyFactory
+from tests.fuzzing import examples
 
 TYPES = {problem.type: problem.status for problem in problems.ALL}
 ROUTES = ["/v1/payments", "/v1/payments/p/capture", "/v1/refunds", "/v1/whoami", "/v1/reports/r/files/a"]
@@ -100,7 +102,7 @@ def test_every_answer_is_documented_and_none_is_given_away(
         said = {"HTTP_X_ORIGINAL_METHOD": "GET", "HTTP_X_ORIGINAL_URI": "/v1/payments"}
         return {"sent": ({holder}, sent), "said": said, "other": {}, "method": "GET", "suffix": plain}
 
-    @settings(max_examples=100)
+    @settings(max_examples=examples(100))
     @example(**plainly("usable"))
     @example(**plainly("networked"))
     @given(
@@ -111,6 +113,7 @@ def test_every_answer_is_documented_and_none_is_given_away(
         suffix=suffixes,
     )
     def ask(sent, said, other, method: str, suffix: str) -> None:
+        fuzzing.count()
         holders, credential_headers = sent
         recorded = RequestLog.objects.count()
         environ = {**credential_headers, **said, **other, "PATH_INFO": call + suffix}

@@ -52,14 +52,14 @@ class Broken(ApiView):
 
 class Forgotten(ApiView):
     def get(self, request: Request) -> Response:
-        raise AssertionError
+        return Response()
 
 
 class Misspelt(ApiView):
     required_permission = "payment:read"
 
     def get(self, request: Request) -> Response:
-        raise AssertionError
+        return Response()
 
 
 class Slow(UserRateThrottle):

@@ -212,7 +212,10 @@ def test_a_forwarded_header_that_comes_twice_is_counted_as_one(recorded, key: Ap
 
 def test_a_client_without_an_address_has_none(recorded, key: ApiKey) -> None:
     ask(ApiKeyMiddleware(Api()), "GET", "/", bearer(key), client=None)
-    assert [record.address for record in recorded()] == [None]
+    request = Asked("GET", "/", bearer(key))
+    del request.scope["client"]
+    asyncio.run(ApiKeyMiddleware(Api())(request.scope, request.receive, request.send))
+    assert [record.address for record in recorded()] == [None, None]
 
 
 @pytest.mark.usefixtures("database_away")
@@ -344,16 +347,17 @@ def test_the_life_of_the_server_is_the_application_s_own_affair() -> None:
 
 
 def test_a_websocket_is_turned_away_before_it_opens() -> None:
-    api, sent = Api(), []
+    api, said = Api(), []
 
     async def receive() -> dict:
-        return {"type": "websocket.connect"}
+        said.append({"type": "websocket.connect"})
+        return said[-1]
 
     async def send(message) -> None:
-        sent.append(message)
+        said.append(message)
 
     asyncio.run(ApiKeyMiddleware(api)({"type": "websocket", "path": "/", "headers": []}, receive, send))
-    assert sent == [{"type": "websocket.close", "code": 1008}]
+    assert said == [{"type": "websocket.connect"}, {"type": "websocket.close", "code": 1008}]
     assert api.scopes == []
 
 

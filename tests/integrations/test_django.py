@@ -263,6 +263,12 @@ def teapot(get_response):
     return middleware
 
 
+def test_a_middleware_inside_another_records_nothing_twice(api, recorded, key: ApiKey, settings) -> None:
+    settings.MIDDLEWARE = [MIDDLEWARE, "keys.gateway.integrations.django.ApiKeyByRouteMiddleware"]
+    answer = api.get("/v1/payments", headers=bearer(key))
+    assert [record.public_id for record in recorded()] == [answer["X-Request-Id"]]
+
+
 def test_an_exception_that_leaves_django_is_a_500(api, recorded, key: ApiKey, settings) -> None:
     settings.DEBUG_PROPAGATE_EXCEPTIONS = True
     with pytest.raises(RuntimeError, match="the API broke"):

@@ -1,10 +1,12 @@
 """For Django: a middleware that records how each request with an API key was answered, and a decorator for views.
 
-MIDDLEWARE = ["keys.gateway.integrations.django.ApiKeyMiddleware", …]
+    MIDDLEWARE = ["keys.gateway.integrations.django.ApiKeyMiddleware", …]
 
-@require_api_key("payments:write")
-def charge(request):
-    request.api_key.merchant_id
+    @require_api_key("payments:write")
+    def charge(request):
+        request.api_key.merchant_id
+
+An asynchronous view is decorated in the same way, and never waits for the database in the event loop.
 """
 
 import asyncio
@@ -35,7 +37,7 @@ class ApiKeyMiddleware:
 
     sync_capable = True
     async_capable = True
-    requirement: Requirement | None = None
+    required: Requirement | None = None
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response: Any = get_response
@@ -49,7 +51,7 @@ class ApiKeyMiddleware:
 
     def _answer(self, request: HttpRequest, visit: Visit) -> HttpResponseBase:
         try:
-            refused = check(request, self.requirement) if self.requirement else None
+            refused = check(request, self.required) if self.required else None
             response = _response(refused) if refused else self.get_response(request)
         except BaseException:
             visit.finish(FAILED)
@@ -58,7 +60,7 @@ class ApiKeyMiddleware:
 
     async def _answer_soon(self, request: HttpRequest, visit: Visit) -> HttpResponseBase:
         try:
-            refused = await check_soon(request, self.requirement) if self.requirement else None
+            refused = await check_soon(request, self.required) if self.required else None
             response = _response(refused) if refused else await self.get_response(request)
         except asyncio.CancelledError:
             visit.finish(ABANDONED)
@@ -72,7 +74,7 @@ class ApiKeyMiddleware:
 class ApiKeyByRouteMiddleware(ApiKeyMiddleware):
     """The same, and no request goes past without a key that may do what the catalogue's route says."""
 
-    requirement = staticmethod(requirement(by_route=True))
+    required = staticmethod(requirement(by_route=True))
 
 
 def require_api_key(permission: str | None = None, *, by_route: bool = False) -> Callable[[View], View]:
@@ -106,13 +108,9 @@ def require_api_key(permission: str | None = None, *, by_route: bool = False) ->
 
 
 def begin(request: HttpRequest) -> Visit:
-    """The visit of a request that has just arrived. One that is there already, by another middleware, goes on."""
-    visit: Visit | None = request.META.get(VISIT)
-    if visit is None:
-        request.META[VISIT] = visit = Visit(
-            request.META, method=request.method or "", path=quote(request.path)
-        )
-        _tell(request, visit)
+    """The visit of a request that has just arrived."""
+    request.META[VISIT] = visit = Visit(request.META, method=request.method or "", path=quote(request.path))
+    _tell(request, visit)
     return visit
 
 
@@ -169,7 +167,7 @@ class _Stream:
         self._response = response
         self._visit = visit
         self._own_id = own_id
-        self._is_cut_short = False
+        self._has_begun = False
         self._close = response.close
         response.close = self.close  # type: ignore[method-assign]
         # The server sends a file by itself, and would not if it were watched.
@@ -178,7 +176,8 @@ class _Stream:
             response.streaming_content = self._parts_soon(parts) if response.is_async else self._parts(parts)
 
     def close(self) -> None:
-        self._finish(ABANDONED if self._is_cut_short else self._response.status_code)
+        # What has begun and not ended by now was cut short.
+        self._finish(ABANDONED if self._has_begun else self._response.status_code)
         self._close()
 
     def _parts(self, parts: Iterator[bytes]) -> Iterator[bytes]:
@@ -192,7 +191,7 @@ class _Stream:
 
     @contextmanager
     def _until_the_end(self) -> Iterator[None]:
-        self._is_cut_short = True
+        self._has_begun = True
         try:
             yield
         except (asyncio.CancelledError, GeneratorExit):
@@ -201,7 +200,6 @@ class _Stream:
         except BaseException:
             self._finish(FAILED)
             raise
-        self._is_cut_short = False
         self._finish(self._response.status_code)
 
     def _finish(self, status: int) -> None:

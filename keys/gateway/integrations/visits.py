@@ -11,14 +11,14 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 from keys.gateway import problems, processes
 from keys.gateway.address import address_of
 from keys.gateway.answers import Answer
 from keys.gateway.calls import ANY_KEY, Request, Verifier, subject
 from keys.gateway.decision import decide
-from keys.gateway.directory import DirectoryUnavailable, Holder, Lookup, require_well_formed
+from keys.gateway.directory import Directory, DirectoryUnavailable, Holder, Lookup, require_well_formed
 from keys.identifiers import API_KEY, MERCHANT, RequestIds, encode
 from keys.outcomes import Outcome
 from keys.permissions import Grants, Need, catalogue
@@ -130,9 +130,8 @@ class Visit:
         """The same for an event loop: whatever could wait does so in a thread."""
         if processes.made:
             verifier = processes.made[0]
-            if isinstance(verifier.directory, Remembering):
-                with suppress(NotAtHand):
-                    return self._checked(verifier, AtHand(verifier.directory), need)
+            with suppress(NotAtHand):
+                return self._checked(verifier, AtHand(verifier.directory), need)
         return await asyncio.to_thread(self.check, need)
 
     def finish(self, status: int, *, request_id: str = "") -> None:
@@ -185,13 +184,6 @@ class Visit:
         return problems.refusal(outcome, need, request_id=self.id)
 
 
-@runtime_checkable
-class Remembering(Protocol):
-    """A directory that knows of some keys without asking the database."""
-
-    def remembered(self, key: str) -> Holder | None: ...
-
-
 class NotAtHand(Exception):
     """Only the database knows."""
 
@@ -199,7 +191,7 @@ class NotAtHand(Exception):
 class AtHand:
     """The part of a directory that never waits."""
 
-    def __init__(self, directory: Remembering) -> None:
+    def __init__(self, directory: Directory) -> None:
         self._directory = directory
 
     def find(self, key: str) -> Holder | None:
