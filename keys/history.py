@@ -39,14 +39,17 @@ def compose(
     action: Action,
     *,
     actor: Actor,
-    merchant: Merchant,
+    merchant: Merchant | None,
     key: ApiKey | None = None,
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any] | None = None,
     reason: str = "",
     at: datetime | None = None,
 ) -> HistoryEntry:
-    """One row, not yet added. `at` is for rows made for the past (demo data, imports)."""
+    """One row, not yet added. `at` is for rows made for the past (demo data, imports).
+
+    `merchant` is None where the row is about the platform itself: its people and its settings.
+    """
     return HistoryEntry(
         id=new_id(at),
         at=at or timezone.now(),
@@ -69,7 +72,7 @@ def write(
     action: Action,
     *,
     actor: Actor,
-    merchant: Merchant,
+    merchant: Merchant | None,
     key: ApiKey | None = None,
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any] | None = None,

@@ -189,7 +189,8 @@ class TestStory(TestCase):
             assert len(set(times)) == len(times)
 
     def test_histories_look_lived_in(self) -> None:
-        assert set(HistoryEntry.objects.values_list("action", flat=True)) == set(Action.values)
+        of_merchants = {action for action in Action if action.startswith(("merchant.", "key."))}
+        assert set(HistoryEntry.objects.values_list("action", flat=True)) == of_merchants
         assert HistoryEntry.objects.values("actor_name").distinct().count() >= 5
         assert HistoryEntry.objects.filter(action=Action.KEY_DISABLED).exclude(reason="").exists()
 

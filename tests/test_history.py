@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 NOON = datetime(2026, 3, 29, 12, tzinfo=UTC)
 
 
-def test_each_step_of_the_product_has_its_action(actor):
+def test_each_step_with_an_account_or_a_key_has_its_action(actor):
     """The closed list of actions is what can happen, and all of it."""
     merchant = merchants.create(name="Northwind", actor=actor)
     merchants.update(merchant=merchant, name="Contoso", website="", revision=1, actor=actor)
@@ -35,10 +35,19 @@ def test_each_step_of_the_product_has_its_action(actor):
     lifecycle.disable(key=key, actor=actor)
     lifecycle.revoke(key=key, actor=actor)
     entries = HistoryEntry.objects.all()
-    assert {entry.action for entry in entries} == set(Action.values)
+    assert {entry.action for entry in entries} == {
+        action for action in Action if action.startswith(("merchant.", "key."))
+    }
     assert {entry.merchant_id for entry in entries} == {merchant.pk}
     assert {entry.actor_user for entry in entries} == {actor.user}
     assert all((entry.key is None) == entry.action.startswith("merchant.") for entry in entries)
+
+
+def test_what_concerns_the_platform_itself_belongs_to_no_merchant_account(actor):
+    entry = history.write(Action.SECRETS_ROTATED, actor=actor, merchant=None, after={"secrets": 12})
+    entry.refresh_from_db()
+    assert (entry.merchant, entry.key, entry.after) == (None, None, {"secrets": 12})
+    assert str(entry) == f"Encryption rotated by {actor.name}"
 
 
 def test_the_order_of_the_history_is_the_order_of_the_steps_even_within_one_instant(actor):

@@ -1,4 +1,4 @@
-"""The history: who did what to which merchant account or API key. Rows are only ever added."""
+"""The history: who did what to which merchant account, API key or person. Rows are only ever added."""
 
 from django.conf import settings
 from django.db import models
@@ -23,6 +23,13 @@ class Action(models.TextChoices):
     KEY_ENABLED = "key.enabled", "Enabled"
     KEY_REVOKED = "key.revoked", "Revoked"
     KEY_COPIED = "key.copied", "Key copied"
+    PERSON_INVITED = "person.invited", "Person invited"
+    PERSON_JOINED = "person.joined", "Invitation accepted"
+    PERSON_ROLE_CHANGED = "person.role_changed", "Role changed"
+    PERSON_DEACTIVATED = "person.deactivated", "Person deactivated"
+    PERSON_REACTIVATED = "person.reactivated", "Person reactivated"
+    PERSON_REMOVED = "person.removed", "Person removed"
+    SECRETS_ROTATED = "secrets.rotated", "Encryption rotated"
 
 
 class ActorKind(models.TextChoices):
@@ -35,7 +42,8 @@ class HistoryEntry(models.Model):
     """One change or one copy of a secret, written in the transaction of the change itself."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    merchant = models.ForeignKey(Merchant, models.PROTECT, related_name="history", db_index=False)
+    # None where a row is about the platform itself: its people and its settings.
+    merchant = models.ForeignKey(Merchant, models.PROTECT, null=True, related_name="history", db_index=False)
     key = models.ForeignKey(ApiKey, models.PROTECT, null=True, related_name="history", db_index=False)
     at = models.DateTimeField(default=timezone.now)
     action = models.CharField(max_length=24, choices=Action.choices)
