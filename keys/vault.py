@@ -25,6 +25,19 @@ def seal(secret: PlaintextKey) -> str | None:
     return _fernet(tuple(settings.KEYS_ENCRYPTION_KEYS)).encrypt(secret.reveal().encode()).decode()
 
 
+def seal_text(text: str) -> str:
+    """The same for other secrets that have to be read again: those of second factors."""
+    return _fernet(tuple(settings.KEYS_ENCRYPTION_KEYS)).encrypt(text.encode()).decode()
+
+
+def unseal_text(ciphertext: str) -> str:
+    """Raises SecretUnavailable where none of the keys fits."""
+    try:
+        return _fernet(tuple(settings.KEYS_ENCRYPTION_KEYS)).decrypt(ciphertext).decode()
+    except (InvalidToken, ValueError) as error:
+        raise SecretUnavailable("A secret cannot be decrypted.", "Check KEYS_ENCRYPTION_KEYS.") from error
+
+
 def unseal(ciphertext: str | None, *, digest: bytes) -> PlaintextKey:
     """The key behind `ciphertext`; raises SecretUnavailable unless it is the one with this digest."""
     if not ciphertext:

@@ -87,6 +87,8 @@ INSTALLED_APPS = [
     "django_filters",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
     "csp",
     "lucide",
 ]
@@ -105,6 +107,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "keys.console.stepup.StepUpMiddleware",
 ]
 
 ROOT_URLCONF = "merchantadmin.urls"
@@ -166,8 +169,17 @@ ACCOUNT_LOGIN_METHODS = {"username"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_SESSION_REMEMBER = True
-# How long a sign-in counts as recent: after that, copying a key asks for the password again.
+# How long proof of who is there counts as recent: after that, a step that can do harm asks for it again.
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 30 * 60
+MFA_ADAPTER = "keys.console.factors.FactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+# A code may be typed a little late; the forms see to it that none is taken twice.
+MFA_TOTP_TOLERANCE = 1
+MFA_FORMS = {
+    "authenticate": "keys.console.factors.CodeForm",
+    "reauthenticate": "keys.console.factors.CodeAgainForm",
+}
 EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
 SESSION_COOKIE_AGE = 60 * 60 * 12
 

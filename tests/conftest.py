@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from django.conf import settings
 from django.core.servers.basehttp import ThreadedWSGIServer
 from django.db import connection, connections
 from django.test import Client, TransactionTestCase
@@ -13,6 +14,7 @@ from keys.history import Actor
 from keys.models import ApiKey, Merchant, User
 from tests.client import ProductClient, gateway_ahead_of
 from tests.factories import ActorFactory, ApiKeyFactory, MerchantFactory, UserFactory
+from tests.sessions import sign_in
 
 # What only one of the databases has.
 ONLY = {
@@ -76,9 +78,14 @@ def actor(operator: User) -> Actor:
 
 @pytest.fixture
 def console(client: Client, operator: User) -> Client:
-    """A browser in which the operator has signed in."""
-    client.force_login(operator)
-    return client
+    """A browser in which the operator has just signed in."""
+    return sign_in(client, operator)
+
+
+@pytest.fixture
+def idle_console(client: Client, operator: User) -> Client:
+    """A browser in which the operator signed in too long ago for what asks for proof."""
+    return sign_in(client, operator, seconds_ago=settings.ACCOUNT_REAUTHENTICATION_TIMEOUT + 1)
 
 
 @pytest.fixture

@@ -45,6 +45,15 @@
     if (event.target instanceof HTMLDialogElement) event.target.close();
   });
 
+  // A dialog that htmx brought opens by itself, and gives the focus back to where the step was asked for.
+  document.addEventListener("htmx:afterSwap", (event) => {
+    const dialog = event.target.querySelector("dialog[data-opened]:not([open])");
+    if (!dialog) return;
+    const asked = event.detail.requestConfig.elt;
+    dialog.showModal();
+    dialog.addEventListener("close", () => { dialog.remove(); asked.focus(); }, { once: true });
+  });
+
   // Menus close on Esc, on a click elsewhere, and when focus leaves; arrows walk through them.
   const closeMenus = (except) => document.querySelectorAll("[data-menu][open]").forEach((menu) => { if (menu !== except) menu.open = false; });
   document.addEventListener("click", (event) => closeMenus(event.target.closest("[data-menu]")));

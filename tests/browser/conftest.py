@@ -7,20 +7,17 @@ server's back, and a test can look at what the console did to the database.
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from datetime import timedelta
 from typing import Any
 
 import pytest
-import time_machine
-from allauth.account.internal.flows.login import record_authentication
 from django.conf import global_settings, settings
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.db import connections
-from django.test import Client, RequestFactory, override_settings
-from django.utils import timezone
+from django.test import Client, override_settings
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from keys.models import User
+from tests import sessions
 from tests.browser import chromium as installed
 from tests.browser.product import OPERATOR, Product, serving
 from tests.browser.views import CLERK, NEWCOMER, NOBODY, VIEWS, Scene, set_scene
@@ -165,16 +162,10 @@ def sign_in(page: Page, name: str) -> None:
 
 def signed_in(person: User, *, seconds_ago: int) -> StorageState:
     """The cookies of a person who signed in with a password `seconds_ago`, without passing through the form."""
-    request = RequestFactory().get("/")
-    client = Client()
-    client.force_login(person)
-    request.session = client.session
-    with time_machine.travel(timezone.now() - timedelta(seconds=seconds_ago), tick=False):
-        record_authentication(request, person, "password")
-    request.session.save()
+    client = sessions.sign_in(Client(), person, seconds_ago=seconds_ago)
     cookie = {
         "name": settings.SESSION_COOKIE_NAME,
-        "value": request.session.session_key,
+        "value": client.session.session_key,
         "domain": "127.0.0.1",
         "path": "/",
         "expires": -1,

@@ -90,10 +90,10 @@ def test_the_console_shows_a_copy_button_that_names_its_key(signed_in: Client, a
 
 
 def test_without_recent_proof_the_script_is_sent_to_confirm_and_back(
-    console: Client, api_key: ApiKey
+    idle_console: Client, api_key: ApiKey
 ) -> None:
     here = f"/merchants/{api_key.merchant.public_id}/developers/?q=x&status=enabled"
-    response = copy(console, api_key, page=here)
+    response = copy(idle_console, api_key, page=here)
 
     assert response.status_code == 403
     target = json.loads(response.content)["sign_in"]
@@ -101,22 +101,26 @@ def test_without_recent_proof_the_script_is_sent_to_confirm_and_back(
     assert "no-store" in response["Cache-Control"]
     assert copies(api_key) == 0
 
-    form = page_of(console.get(target)).one("form", method="post").values()
-    assert console.post("/accounts/reauthenticate/", form | {"password": PASSWORD})["Location"] == here
-    assert copy(console, api_key).status_code == 200
+    form = page_of(idle_console.get(target)).button("Confirm").form.values()
+    answer = idle_console.post("/accounts/reauthenticate/", form | {"password": PASSWORD})
+    assert answer["Location"] == here
+    assert copy(idle_console, api_key).status_code == 200
 
 
-def test_without_recent_proof_and_scripts_the_key_s_page_is_where_it_goes_on(
-    console: Client, api_key: ApiKey
+def test_without_recent_proof_and_scripts_the_question_comes_first_and_then_the_key(
+    idle_console: Client, api_key: ApiKey
 ) -> None:
-    response = console.post(f"/keys/{api_key.public_id}/copy/")
-
-    assert response["Location"] == f"/accounts/reauthenticate/?next=%2Fkeys%2F{api_key.public_id}%2F"
-    page = page_of(console.get(response["Location"]))
-    assert messages_of(page) == ["Confirm that it is you, then copy the key again."]
-    wrong = console.post("/accounts/reauthenticate/", {"password": "wrong"})
-    assert page_of(wrong).has("div", class_="field-errors")
+    address = f"/keys/{api_key.public_id}/copy/"
+    asked = page_of(idle_console.post(address), 403)
+    assert api_key.name in asked.text
+    assert asked.link("Cancel")["href"] == f"/keys/{api_key.public_id}/"
     assert copies(api_key) == 0
+
+    form = asked.button("Confirm and go on").form
+    assert form["action"] == address
+    page = page_of(idle_console.post(address, form.values() | {"proof-password": PASSWORD}))
+    assert page.one("input", aria_label="API key")["value"] == api_key.secret.reveal()
+    assert copies(api_key) == 1
 
 
 def test_proof_ends_after_its_time(signed_in: Client, api_key: ApiKey) -> None:
@@ -131,11 +135,13 @@ def test_proof_ends_after_its_time(signed_in: Client, api_key: ApiKey) -> None:
 @pytest.mark.parametrize(
     "elsewhere", ["https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:x", ""]
 )
-def test_confirming_for_a_copy_leads_nowhere_else(console: Client, api_key: ApiKey, elsewhere: str) -> None:
-    target = json.loads(copy(console, api_key, page=elsewhere).content)["sign_in"]
-    form = page_of(console.get(target)).one("form", method="post").values()
+def test_confirming_for_a_copy_leads_nowhere_else(
+    idle_console: Client, api_key: ApiKey, elsewhere: str
+) -> None:
+    target = json.loads(copy(idle_console, api_key, page=elsewhere).content)["sign_in"]
+    form = page_of(idle_console.get(target)).button("Confirm").form.values()
 
-    response = console.post("/accounts/reauthenticate/", form | {"password": PASSWORD})
+    response = idle_console.post("/accounts/reauthenticate/", form | {"password": PASSWORD})
     assert response["Location"].startswith("/")
     assert "evil" not in response["Location"]
 

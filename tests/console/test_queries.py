@@ -102,7 +102,7 @@ PAGES = {
     "{key}duplicate/": 2,  # key with its account, names taken
     "{merchant}developers/new/": 1,
     "/merchants/new/": 0,
-    "/profile/": 0,
+    "/profile/": 1,
     "/components/": 0,
 }
 FRAGMENTS = {

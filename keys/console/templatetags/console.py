@@ -1,5 +1,6 @@
 """How the console shows icons, states, times, counts and charts. A builtin of every template."""
 
+import json as json_text
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -18,6 +19,22 @@ from keys.usage import Totals, Usage
 register = template.Library()
 
 STATUS_ICONS = {"enabled": "check", "disabled": "pause", "revoked": "ban"}
+# What a browser calls itself, the more particular first: Edge says that it is Chrome too, and Chrome that it is Safari.
+BROWSERS = (
+    ("Edg", "Edge"),
+    ("OPR", "Opera"),
+    ("Firefox", "Firefox"),
+    ("Chrome", "Chrome"),
+    ("Safari", "Safari"),
+)
+SYSTEMS = (
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Android", "Android"),
+    ("Windows", "Windows"),
+    ("Mac OS", "macOS"),
+    ("Linux", "Linux"),
+)
 # From this error rate on, a figure is drawn as trouble.
 TROUBLE = 0.05
 
@@ -28,6 +45,12 @@ def icon(name: str, size: int = 16) -> SafeString:
     """An icon of the Lucide package, inline and hidden from screen readers: a word always stands beside it."""
     svg = _render_icon(name, size, **{"class": "icon", "aria_hidden": "true", "focusable": "false"})
     return mark_safe(svg)  # noqa: S308 - it comes from the package
+
+
+@register.filter
+def json(value: Any) -> str:
+    """A value for a script, as the text of a `data-` attribute."""
+    return json_text.dumps(value)
 
 
 @register.filter
@@ -68,6 +91,14 @@ def amount(number: int) -> str:
 def plural(number: int, noun: str) -> str:
     """`3|plural:"request"` is “3 requests”."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+@register.filter
+def browser(user_agent: str) -> str:
+    """“Firefox on Linux”, as far as the browser says so."""
+    name = next((name for word, name in BROWSERS if f"{word}/" in user_agent), "Unknown browser")
+    system = next((system for word, system in SYSTEMS if word in user_agent), "")
+    return f"{name} on {system}" if system else name
 
 
 @register.filter

@@ -56,25 +56,31 @@ class ConsoleMixin(LoginRequiredMixin):
             return super().handle_no_permission()
         if self.htmx:
             # A part of a page cannot become the sign-in page: the whole page goes there.
-            target = {"next": self.htmx_page() or reverse("merchant-list")}
+            target = {"next": page_behind(self.htmx) or reverse("merchant-list")}
             return HttpResponseClientRedirect(f"{reverse('account_login')}?{urlencode(target)}")
         if hasattr(self, "get"):
             return redirect_to_login(self.request.get_full_path())
         # What is only done lies one step below the page that it is done from.
         return redirect_to_login(f"{self.request.path.rstrip('/').rpartition('/')[0]}/")
 
-    def htmx_page(self) -> str:
-        """Path and query of the page that htmx is at work in; nothing where its header makes no sense."""
-        try:
-            page = urlsplit(self.htmx.current_url or "")
-        except ValueError:
-            return ""
-        return urlunsplit(("", "", page.path, page.query, ""))
-
     def next_page(self) -> str:
         """The page of this console that a form asks to go to afterwards, or nothing."""
-        target = self.request.POST.get("next", "")
-        ours = url_has_allowed_host_and_scheme(
-            target, allowed_hosts={self.request.get_host()}, require_https=self.request.is_secure()
-        )
-        return target if ours and target.startswith("/") else ""
+        return own_page(self.request, "next")
+
+
+def page_behind(htmx: HtmxDetails) -> str:
+    """Path and query of the page that htmx is at work in; nothing where its header makes no sense."""
+    try:
+        page = urlsplit(htmx.current_url or "")
+    except ValueError:
+        return ""
+    return urlunsplit(("", "", page.path, page.query, ""))
+
+
+def own_page(request: HttpRequest, name: str) -> str:
+    """The page of this console that the field `name` of a form leads to, or nothing."""
+    target = request.POST.get(name, "")
+    ours = url_has_allowed_host_and_scheme(
+        target, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    )
+    return target if ours and target.startswith("/") else ""

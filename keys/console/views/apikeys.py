@@ -6,15 +6,18 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
 from django.views.generic import View
 
 from keys import history, lifecycle, losses, proof, usage
 from keys.console.actors import actor_of
 from keys.console.forms import ApiKeyEditForm, ApiKeyForm, RevokeForm, presets_of
+from keys.console.stepup import require_proof
 from keys.console.views import refusal
 from keys.console.views.access import ConsoleMixin
 from keys.errors import AlreadyCreated, DomainError, StaleEdit
+from keys.keyformat import Mode
 from keys.models import ApiKey, HistoryEntry, Merchant
 from keys.models.apikey import ApiKeyStatus
 from keys.models.history import Action
@@ -40,6 +43,8 @@ class ApiKeyCreateView(ConsoleMixin, View):
         if not form.is_valid():
             return self.page(request, merchant, origin, form, status=422)
         values = form.values()
+        if values["mode"] == Mode.LIVE.value:
+            require_proof(request, "create a live key", back=reverse("developers", args=[merchant.pk]))
         try:
             key, secret = lifecycle.create(
                 merchant=merchant, duplicated_from=origin, actor=actor_of(request, self.user), **values
@@ -156,6 +161,7 @@ class ApiKeyRevokeView(ApiKeyPageMixin, View):
         # Whatever the key's state is here, it may be another a moment later: no key is revoked without its name.
         if not form.is_valid():
             return self.confirmation(request, key, form, status=422)
+        require_proof(request, f"revoke “{key.name}”", back=key.get_absolute_url())
         try:
             lifecycle.revoke(key=key, actor=actor_of(request, self.user), reason=form.cleaned_data["reason"])
         except DomainError as error:

@@ -16,7 +16,7 @@ from keys import lifecycle, losses, usage
 from keys.console.actors import actor_of
 from keys.console.filters import ApiKeyFilter
 from keys.console.tables import ApiKeyTable
-from keys.console.views.access import ConsoleMixin
+from keys.console.views.access import ConsoleMixin, page_behind
 from keys.console.views.grid import GridView
 from keys.console.views.merchants import MerchantPageMixin
 from keys.errors import DomainError
@@ -87,7 +87,7 @@ class ApiKeyMoveView(ConsoleMixin, View):
     def row(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         key = ApiKey.objects.get(pk=pk)
         add_usage([key])
-        return_to = self.htmx_page() or reverse("developers", args=[key.merchant_id])
+        return_to = page_behind(self.htmx) or reverse("developers", args=[key.merchant_id])
         context = {"record": key, "return_to": return_to} | links(key.merchant_id)
         return render(request, "keys/_apikey_row_changed.html", context)
 

@@ -13,6 +13,8 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.generic import View
 
+from keys import addresses
+from keys.console.factors import Security
 from keys.console.forms import ApiKeyEditForm, ProfileForm
 from keys.console.views.access import ConsoleMixin
 from keys.identifiers import new_id
@@ -28,7 +30,7 @@ from keys.usage import HOUR, Bar, Usage, Window
 
 class ProfileView(ConsoleMixin, View):
     def get(self, request: HttpRequest) -> HttpResponse:
-        return render(request, "keys/profile.html", {"form": ProfileForm(instance=self.user)})
+        return self.page(ProfileForm(instance=self.user))
 
     def post(self, request: HttpRequest) -> HttpResponse:
         """Save the form, or one setting of it: the theme switch stands on every page."""
@@ -38,12 +40,22 @@ class ProfileView(ConsoleMixin, View):
         data = model_to_dict(user, ProfileForm.Meta.fields) | request.POST.dict() if partial else request.POST
         form = ProfileForm(data, instance=user)
         if not form.is_valid():
-            return render(request, "keys/profile.html", {"form": form}, status=422)
+            return self.page(form, status=422)
         user.save(update_fields=[name for name in form.fields if not partial or name in request.POST])
         if partial and (target := self.next_page()):
             return HttpResponseRedirect(target)
         messages.success(request, "Profile saved.")
         return redirect("profile")
+
+    def page(self, form: ProfileForm, status: int = 200) -> HttpResponse:
+        context = {
+            "form": form,
+            "security": Security.of(self.user),
+            "has_password": self.user.has_usable_password(),
+            "is_localhost": self.request.get_host().startswith("127.0.0.1"),
+            "can_have_passkeys": addresses.parse(self.request.get_host()) is None,
+        }
+        return render(self.request, "keys/profile.html", context, status=status)
 
 
 class ComponentsView(ConsoleMixin, UserPassesTestMixin, View):
