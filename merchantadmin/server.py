@@ -7,6 +7,7 @@ to the main process, which would otherwise find it gone before it knows why. And
 would go on holding the port: it stops by itself.
 """
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -17,7 +18,7 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from granian import Granian
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 
 if TYPE_CHECKING:
@@ -47,12 +48,16 @@ def serve(*, port: int, blocking_threads: int, drain: "Drain | None") -> None:
         address=HOST,
         port=port,
         interface=Interfaces.WSGI,
+        # Bodies of HTTP/2 need not say that they are there.
+        http=HTTPModes.http1,
         workers=1,
         blocking_threads=blocking_threads,
         websockets=False,
         log_level=LogLevels.warning,
         workers_kill_timeout=GRACE_SECONDS,
     )
+    # It counts processors, and warns of threads that do nothing but wait.
+    logging.getLogger("_granian").addFilter(lambda record: "Python threads" not in record.getMessage())
     take_one_stop_signal(server.signal_handler_interrupt, among=STOP_SIGNALS)
     draining = threading.Thread(target=_drain, args=(drain,), name="drain")
     if drain:

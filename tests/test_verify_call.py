@@ -409,7 +409,8 @@ def test_a_body_that_breaks_off_is_refused() -> None:
 
 def test_a_body_without_a_length_is_read_where_the_server_knows_its_end(api_key: ApiKey) -> None:
     body = json.dumps({"key": api_key.secret.reveal()})
-    assert post(body, CONTENT_LENGTH=None, **{"wsgi.input_terminated": True}).json()["valid"]
+    known = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
+    assert post(body, CONTENT_LENGTH=None, **known).json()["valid"]
     refused(post(body, CONTENT_LENGTH=None), problems.BODY_MALFORMED)
 
 
@@ -429,7 +430,7 @@ def test_a_body_that_is_too_large_is_not_read_further() -> None:
     )
     assert announced.tell() == 0
     endless = Stream(padded(LIMIT_BYTES * 4))
-    environ = {"wsgi.input": endless, "wsgi.input_terminated": True}
+    environ = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input": endless, "wsgi.input_terminated": True}
     refused(post("", CONTENT_LENGTH=None, **environ), problems.BODY_TOO_LARGE)
     assert endless.tell() == LIMIT_BYTES + 1
 

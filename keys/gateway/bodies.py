@@ -6,6 +6,7 @@ of characters. What is wrong is named, and never repeated: a body can hold a key
 
 import json
 import re
+import threading
 from collections.abc import Collection, Mapping
 from functools import lru_cache
 from typing import Any, NoReturn
@@ -19,12 +20,23 @@ _NAME = re.compile(r"[a-z_]{1,24}")
 _MISSING = object()
 
 
+# A thread that waits for a body cannot be called back: the server waits for it too. So only some of its threads may,
+# and clients that send half a body, and no more, never take the last thread that verifies keys.
+AT_ONCE = 4
+TURN_SECONDS = 1.0
+_turns = threading.Semaphore(AT_ONCE)
+
+
 class BodyMalformed(ValueError):
     """The body is not what the call takes. The message is for whoever sent it."""
 
 
 class BodyTooLarge(ValueError):
-    """The body is larger than the call takes."""
+    """The body is larger than the call takes. The message says what it takes."""
+
+
+class NoTurn(Exception):
+    """As many bodies as may be are being waited for already. Nothing was read."""
 
 
 class MediaTypeUnsupported(ValueError):
@@ -34,22 +46,32 @@ class MediaTypeUnsupported(ValueError):
 def read(environ: Mapping[str, Any], *, kinds: Collection[str], limit_bytes: int) -> bytes:
     """The whole body, of at most `limit_bytes`.
 
-    Raises MediaTypeUnsupported, BodyTooLarge, and BodyMalformed for one that is not as long as it claims.
+    Raises MediaTypeUnsupported, and what `whole` raises.
     """
     _require_kind(environ, kinds)
+    return whole(environ, limit_bytes=limit_bytes)
+
+
+def whole(environ: Mapping[str, Any], *, limit_bytes: int) -> bytes:
+    """The body, of any kind. Raises BodyTooLarge, NoTurn, and BodyMalformed for one that is shorter than it says."""
     length = _length(environ)
     if length is None:
         # Only a server that knows where the body ends says so; of another, nothing more must be read.
-        body = _read(environ, limit_bytes + 1) if environ.get("wsgi.input_terminated") else b""
+        is_there = "HTTP_TRANSFER_ENCODING" in environ and environ.get("wsgi.input_terminated")
+        body = _read(environ, limit_bytes + 1) if is_there else b""
     elif length > limit_bytes:
-        raise BodyTooLarge
+        raise BodyTooLarge(_most(limit_bytes))
     else:
         body = _read(environ, length)
         if len(body) < length:
             raise BodyMalformed("The body ends before its Content-Length.")
     if len(body) > limit_bytes:
-        raise BodyTooLarge
+        raise BodyTooLarge(_most(limit_bytes))
     return body
+
+
+def _most(limit_bytes: int) -> str:
+    return f"The most is {limit_bytes:,} bytes."
 
 
 def _require_kind(environ: Mapping[str, Any], kinds: Collection[str]) -> None:
@@ -75,6 +97,10 @@ def _length(environ: Mapping[str, Any]) -> int | None:
 
 def _read(environ: Mapping[str, Any], size: int) -> bytes:
     """`size` bytes, or as many as there are."""
+    if size == 0:
+        return b""
+    if not _turns.acquire(timeout=TURN_SECONDS):
+        raise NoTurn
     stream, parts = environ["wsgi.input"], []
     try:
         while size > 0 and (part := stream.read(size)):
@@ -82,6 +108,8 @@ def _read(environ: Mapping[str, Any], size: int) -> bytes:
             size -= len(part)
     except OSError as error:
         raise BodyMalformed("The body did not come to its end.") from error
+    finally:
+        _turns.release()
     return b"".join(parts)
 
 

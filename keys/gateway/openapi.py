@@ -37,6 +37,7 @@ OF_A_BODY = (
     problems.BODY_TOO_LARGE,
     problems.MEDIA_TYPE_UNSUPPORTED,
     problems.METHOD_NOT_ALLOWED,
+    problems.BODIES_AWAITED,
 )
 
 

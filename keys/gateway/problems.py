@@ -66,6 +66,9 @@ BODY_TOO_LARGE = Problem("body-too-large", 413, "The body is too large", "Send l
 MEDIA_TYPE_UNSUPPORTED = Problem(
     "media-type-unsupported", 415, "The body is of another kind", "Send the kind of body that the call takes."
 )
+BODIES_AWAITED = Problem(
+    "bodies-awaited", 503, "Too many bodies are on their way", "Nothing of this one was read. Send it again."
+)
 NOT_FOUND = Problem(
     "not-found",
     404,
@@ -93,12 +96,14 @@ ALL = (
     BODY_MALFORMED,
     BODY_TOO_LARGE,
     MEDIA_TYPE_UNSUPPORTED,
+    BODIES_AWAITED,
     INTERNAL_ERROR,
     UNAVAILABLE,
 )
 HEADERS = {
     UNAUTHORIZED: (("WWW-Authenticate", CHALLENGE),),
     TOKEN_WANTED: (("WWW-Authenticate", 'Bearer realm="gateway"'),),
+    BODIES_AWAITED: (("Retry-After", "1"),),
     UNAVAILABLE: (("Retry-After", "1"),),
 }
 

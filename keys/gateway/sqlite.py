@@ -43,6 +43,9 @@ _NUMBERS = count()
 class SqliteDirectory:
     """Looks keys up in the file at `path`. Each thread has a connection of its own."""
 
+    # What is remembered is compared at each request: it needs no lease.
+    lease_seconds = None
+
     def __init__(self, path: str, *, cached_keys_max: int) -> None:
         self._path = path
         self._memory = Memory(cached_keys_max)
@@ -55,8 +58,6 @@ class SqliteDirectory:
         self._commits: mmap.mmap | None = None
         # The connections of threads end with them, and the last one to end would take the WAL-index along.
         self._keeper: sqlite3.Connection | None = None
-
-    lease_seconds = None
 
     @property
     def cached_keys(self) -> int:

@@ -6,9 +6,16 @@ from hashlib import sha256
 
 from keys.gateway import bodies, problems
 from keys.gateway.answers import Answer
-from keys.gateway.bodies import BodyMalformed, BodyTooLarge, MediaTypeUnsupported
+from keys.gateway.bodies import BodyMalformed, BodyTooLarge, MediaTypeUnsupported, NoTurn
 from keys.gateway.calls import Request
 from keys.gateway.problems import Problem
+
+REFUSALS: dict[type[Exception], Problem] = {
+    BodyMalformed: problems.BODY_MALFORMED,
+    BodyTooLarge: problems.BODY_TOO_LARGE,
+    MediaTypeUnsupported: problems.MEDIA_TYPE_UNSUPPORTED,
+    NoTurn: problems.BODIES_AWAITED,
+}
 
 
 class GatewayTokens:
@@ -49,15 +56,5 @@ class TokenCall:
         try:
             body = bodies.read(environ, kinds=self._kinds, limit_bytes=self._limit_bytes)
             return self._answer(request, body)
-        except BodyMalformed as error:
-            return _refused(request, problems.BODY_MALFORMED, str(error))
-        except MediaTypeUnsupported as error:
-            return _refused(request, problems.MEDIA_TYPE_UNSUPPORTED, str(error))
-        except BodyTooLarge as error:
-            return _refused(
-                request, problems.BODY_TOO_LARGE, str(error) or f"The most is {self._limit_bytes:,} bytes."
-            )
-
-
-def _refused(request: Request, problem: Problem, detail: str) -> Answer:
-    return problems.document(problem, request_id=request.id, detail=detail)
+        except tuple(REFUSALS) as error:
+            return problems.document(REFUSALS[type(error)], request_id=request.id, detail=str(error))
