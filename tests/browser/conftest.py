@@ -107,7 +107,7 @@ def browse(chromium: Browser, product: Product, operator_state: StorageState) ->
             )
             stack.callback(context.close)
             context.set_default_timeout(PATIENCE_MS)
-            context.witness = Witness(product.url, context)
+            context.witness = Witness(options.get("base_url", product.url), context)
             witnesses.append(context.witness)
             return context.new_page()
 

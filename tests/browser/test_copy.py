@@ -118,7 +118,7 @@ def test_after_a_while_copying_asks_for_the_password_and_comes_back(browse: Brow
     assert not HistoryEntry.objects.filter(key=key, action="key.copied").exists()
     page.get_by_label("Password").fill("not the password")
     page.get_by_role("button", name="Confirm").click()
-    expect(page.get_by_text("Incorrect password.")).to_be_visible()
+    expect(page.get_by_text("That is not your password.")).to_be_visible()
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Confirm").click()
     expect(page).to_have_url(f"{page.context.witness.url}{console.developers(key.merchant)}?q=check")
