@@ -50,6 +50,7 @@ test-gateways: $(VENV)/dev.stamp $(VENV)/gateways.stamp ## The verifier behind n
 check: export DEBUG := 0
 check: export PUBLIC_URL := https://console.example.com
 check: export TRUSTED_PROXY_COUNT := 1
+check: export EMAIL_HOST := mail.example.com
 check: export DATABASE_URL := sqlite://:memory:
 check: export SECRET_KEY := signs-nothing-and-is-here-for-the-deployment-check-only
 check: export KEYS_ENCRYPTION_KEYS := AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=

@@ -7,7 +7,8 @@ class KeysConfig(AppConfig):
     verbose_name = "Merchants and API keys"
 
     def ready(self) -> None:
-        from keys import checks, guards, partitions  # noqa: F401, PLC0415 - checks registers itself
+        from keys import access, checks, guards, partitions  # noqa: F401, PLC0415 - checks registers itself
 
+        post_migrate.connect(access.ensure_groups_after_migrate, sender=self)
         post_migrate.connect(guards.install_after_migrate, sender=self)
         post_migrate.connect(partitions.ensure_after_migrate, sender=self)

@@ -95,6 +95,22 @@ def public_address(**kwargs: Any) -> list[CheckMessage]:
     return []
 
 
+@register(Tags.security)
+def mail_server(**kwargs: Any) -> list[CheckMessage]:
+    """Who reads a link before the person it is for can join in their place."""
+    if not hasattr(settings, "PUBLIC_URL") or urlsplit(settings.PUBLIC_URL).scheme != "https":
+        return []
+    if settings.EMAIL_BACKEND != "django.core.mail.backends.console.EmailBackend":
+        return []
+    return [
+        Warning(
+            "There is no mail server: the links of invitations are written to the log of this production host.",
+            hint="Set EMAIL_HOST and the settings beside it.",
+            id="keys.W003",
+        )
+    ]
+
+
 @register(Tags.database)
 def database_guards(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
     """Runs where the databases are checked (`check --database default`, `serve`): are all triggers in place?"""

@@ -44,3 +44,15 @@ class AlreadyCreated(DomainError):
 
 class SecretUnavailable(DomainError):
     """The key cannot be shown: revoked, never stored, or the stored text does not match its digest."""
+
+
+class NotAllowed(DomainError):
+    """This person may see it, and may not do it."""
+
+
+class LastAdministrator(DomainError):
+    """Nobody would be left who can manage people."""
+
+
+class InvitationEnded(DomainError):
+    """The link was used, withdrawn or has expired; or it is not for the person who opened it."""

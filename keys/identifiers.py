@@ -20,6 +20,8 @@ MERCHANT = "mch"
 API_KEY = "key"
 HISTORY = "hst"
 REQUEST = "req"
+MEMBERSHIP = "mbr"
+INVITATION = "inv"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

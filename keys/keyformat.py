@@ -21,11 +21,16 @@ CHECKSUM_LENGTH = 6
 BODY_LENGTH = RANDOM_LENGTH + CHECKSUM_LENGTH
 LENGTH = len("sk_live_") + BODY_LENGTH
 
+# Of the token in the link of an invitation.
+INVITATION_PREFIX = "join_"
+
 PATTERN = re.compile(rf"sk_(live|test)_[0-9A-Za-z]{{{BODY_LENGTH}}}", re.ASCII)
 # Broader than PATTERN on purpose: a key with a typing mistake, or run together with the word before it, is
-# nearly a key, and is masked all the same. So are the credentials of HTTP Basic, which hold a key in base 64.
+# nearly a key, and is masked all the same. So are the credentials of HTTP Basic, which hold a key in base 64, and
+# the tokens of invitations, which stand in addresses.
 SCRUB_PATTERN = re.compile(
-    r"(sk_(?:live|test)_[0-9A-Z]{0,4})[0-9A-Z]{8,}|(\bBasic\s+)[0-9A-Z+/_-]{16,}={0,2}",
+    r"(sk_(?:live|test)_[0-9A-Z]{0,4})[0-9A-Z]{8,}|(\bBasic\s+)[0-9A-Z+/_-]{16,}={0,2}"
+    rf"|({INVITATION_PREFIX})[0-9A-Z_-]{{16,}}",
     re.ASCII | re.IGNORECASE,
 )
 
@@ -109,7 +114,7 @@ def mask(mode: str, head: str, tail: str) -> str:
 
 def scrub(text: str) -> str:
     """`text` with everything that looks like an API key cut down to its first four characters."""
-    return SCRUB_PATTERN.sub(lambda match: f"{match[1] or match[2]}{MASK_DOTS}", text)
+    return SCRUB_PATTERN.sub(lambda match: f"{match[match.lastindex or 0]}{MASK_DOTS}", text)
 
 
 class ScrubFilter(logging.Filter):

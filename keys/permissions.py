@@ -118,6 +118,8 @@ class Resource:
     label: str
     description: str
     accesses: tuple[Access, ...]
+    # Whether live keys that may write here are for the few who may handle strong keys.
+    restricted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +261,14 @@ class Catalogue:
                 raise ValueError(f"“{access[:40]}” is not an access that {resource.label} offers.")
         return Grants(accesses)
 
+    def is_strong(self, mode: str, accesses: Mapping[str, str]) -> bool:
+        """Whether a key of this mode and these permissions is one that only some people may handle."""
+        return mode == "live" and any(
+            accesses.get(resource.name) == Access.WRITE
+            for resource in self.resources.values()
+            if resource.restricted
+        )
+
     def _add_resource(self, table: Mapping[str, Any]) -> None:
         name = table.get("name", "")
         where = f"resource {name!r}"
@@ -266,12 +276,16 @@ class Catalogue:
             raise CatalogueError(f"{where}: {_NAME_RULE}")
         if name in self.resources:
             raise CatalogueError(f"{where} is named twice")
-        _expect(table, {"name", "label", "description", "read", "write"}, where)
+        _expect(table, {"name", "label", "description", "restricted", "read", "write"}, where)
         accesses = tuple(access for access in (Access.READ, Access.WRITE) if table.get(access.value))
         if not accesses:
             raise CatalogueError(f"{where} has no read and no write routes")
         label = _text(table, "label", name.replace("-", " ").replace("_", " ").capitalize(), where)
-        self.resources[name] = Resource(name, label, _text(table, "description", "", where), accesses)
+        restricted = table.get("restricted", False)
+        if not isinstance(restricted, bool) or (restricted and Access.WRITE not in accesses):
+            raise CatalogueError(f"{where}: 'restricted' is true or false, and about its write routes")
+        description = _text(table, "description", "", where)
+        self.resources[name] = Resource(name, label, description, accesses, restricted)
         for access in (Access.READ, Access.WRITE):
             for route in _strings(table, access.value, where):
                 self._add_route(route, Need(Permission(name, access)))

@@ -7,9 +7,10 @@ account has all.
 """
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from keys.identifiers import MERCHANT, InvalidIdentifier, decode
 from keys.models.merchant import TERM_MAX, Merchant, MerchantTerm
@@ -37,22 +38,25 @@ def index(merchants: Iterable[Merchant]) -> None:
     MerchantTerm.objects.bulk_create(rows, batch_size=5000)
 
 
-def find(text: str) -> list[UUID]:
+def find(text: str, *, among: QuerySet[Any, Any] | None = None) -> list[UUID]:
     """Ids of at most FOUND + 1 accounts that have, for each word typed, a word that begins with it.
 
     They come in the order of the rarest word. An account's own id finds it alone. One id more
-    than FOUND says that there are more. Words beyond the first WORDS are not looked at.
+    than FOUND says that there are more. Words beyond the first WORDS are not looked at. `among`,
+    where given, has the ids of the only accounts to look at.
     """
     text = text.strip()[:TEXT_MAX]
     try:
-        return list(Merchant.objects.filter(pk=decode(MERCHANT, text)).values_list("pk", flat=True))
+        own = Merchant.objects.filter(pk=decode(MERCHANT, text))
+        return list((own if among is None else own.filter(pk__in=among)).values_list("pk", flat=True))
     except InvalidIdentifier:
         pass
     words = list(dict.fromkeys(word[:TERM_MAX] for word in fold(text).split()))[:WORDS]
     if not words:
         return []
-    rarest, *others = _rarest_first(words)
-    rows = MerchantTerm.objects.filter(_begins_with(rarest))
+    every = MerchantTerm.objects.all() if among is None else MerchantTerm.objects.filter(merchant__in=among)
+    rarest, *others = _rarest_first(words, every)
+    rows = every.filter(_begins_with(rarest))
     for word in others:
         rows = rows.filter(
             Exists(MerchantTerm.objects.filter(_begins_with(word), merchant=OuterRef("merchant")))
@@ -68,15 +72,15 @@ def find(text: str) -> list[UUID]:
         limit *= 4
 
 
-def _rarest_first(words: list[str]) -> list[str]:
+def _rarest_first(words: list[str], every: QuerySet[MerchantTerm]) -> list[str]:
     if len(words) == 1:
         return words
-    return sorted(words, key=lambda word: (_frequency(word), -len(word), word))
+    return sorted(words, key=lambda word: (_frequency(word, every), -len(word), word))
 
 
-def _frequency(word: str) -> int:
+def _frequency(word: str, every: QuerySet[MerchantTerm]) -> int:
     """How many rows begin with `word`, counted as far as COUNTED."""
-    return MerchantTerm.objects.filter(_begins_with(word))[:COUNTED].count()
+    return every.filter(_begins_with(word))[:COUNTED].count()
 
 
 def _begins_with(word: str) -> Q:

@@ -123,6 +123,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "keys.console.context.access",
             ],
             "builtins": ["keys.console.templatetags.console"],
         },
@@ -180,8 +181,23 @@ MFA_FORMS = {
     "authenticate": "keys.console.factors.CodeForm",
     "reauthenticate": "keys.console.factors.CodeAgainForm",
 }
-EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
 SESSION_COOKIE_AGE = 60 * 60 * 12
+
+# -- Mail ----------------------------------------------------------------------------------------------------------
+
+EMAIL_HOST = env.text("EMAIL_HOST")
+# Without a mail server, what would be sent is written to the server's own output, links included.
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'console'}.EmailBackend"
+EMAIL_SECURITY = env.choice("EMAIL_SECURITY", default="starttls", allowed=("starttls", "tls", "none"))
+EMAIL_USE_TLS = EMAIL_SECURITY == "starttls"
+EMAIL_USE_SSL = EMAIL_SECURITY == "tls"
+EMAIL_PORT = env.integer(
+    "EMAIL_PORT", default={"starttls": 587, "tls": 465, "none": 25}[EMAIL_SECURITY], minimum=1, maximum=65535
+)
+EMAIL_HOST_USER = env.text("EMAIL_HOST_USER")
+EMAIL_HOST_PASSWORD = env.text("EMAIL_HOST_PASSWORD")
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("EMAIL_FROM") or f"merchantadmin@{_public.hostname}"
 
 # -- Language and time ---------------------------------------------------------------------------------------------
 

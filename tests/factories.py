@@ -18,11 +18,12 @@ import time_machine
 from django.contrib.auth.hashers import make_password
 from django.utils import timezone
 
-from keys import lifecycle, merchants
+from keys import invitations, lifecycle, merchants, people, teams
 from keys.gateway.ingest import ingest
 from keys.history import Actor
 from keys.identifiers import new_id
-from keys.models import Acknowledgement, ApiKey, Merchant, User, Verifier
+from keys.models import Acknowledgement, ApiKey, Invitation, Merchant, User, Verifier
+from keys.models.access import PlatformRole, TeamRole
 from keys.models.history import ActorKind
 from keys.outcomes import Outcome
 from keys.spool import Record
@@ -38,10 +39,14 @@ def hashed(password: str) -> str:
 
 
 class UserFactory(factory.django.DjangoModelFactory):
-    """A person who can sign in with PASSWORD. Trait `operator`: staff and superuser."""
+    """A person who can sign in with PASSWORD. Trait `operator`: staff and superuser.
+
+    `role` is one on the platform; `team=(merchant, role)` puts them into a team.
+    """
 
     class Meta:
         model = User
+        skip_postgeneration_save = True
 
     username = factory.Sequence(lambda number: f"person{number}")
     first_name = factory.Sequence(lambda number: f"Person{number}")
@@ -51,6 +56,17 @@ class UserFactory(factory.django.DjangoModelFactory):
 
     class Params:
         operator = factory.Trait(is_staff=True, is_superuser=True)
+
+    @factory.post_generation
+    def role(self, create, role, **_):
+        if role:
+            people.give_role(self, PlatformRole(role))
+
+    @factory.post_generation
+    def team(self, create, team, **_):
+        if team:
+            merchant, role = team
+            teams.add(user=self, merchant=merchant, role=TeamRole(role))
 
 
 class ActorFactory(factory.Factory):
@@ -140,6 +156,28 @@ class ApiKeyFactory(factory.Factory):
     @classmethod
     def _build(cls, model_class, **given):
         raise NotImplementedError("an API key exists only in the database")
+
+
+class InvitationFactory(factory.Factory):
+    """A waiting invitation to the platform, or to the team of `merchant`; its token in plain text is in `token`."""
+
+    class Meta:
+        model = Invitation
+
+    email = factory.Sequence(lambda number: f"invited{number}@example.com")
+    merchant = None
+    role = factory.LazyAttribute(
+        lambda given: TeamRole.DEVELOPER if given.merchant else PlatformRole.OPERATOR
+    )
+    actor = factory.LazyFunction(lambda: Actor.command("factory"))
+    created_at = None
+
+    @classmethod
+    def _create(cls, model_class, *, created_at, **given):
+        with at_moment(created_at):
+            invitation, token = invitations.invite(**given)
+        invitation.token = token.reveal()
+        return invitation
 
 
 class RecordFactory(factory.Factory):

@@ -107,3 +107,13 @@ def test_keys_w002_plain_http_that_others_reach():
     for loopback in ("http://localhost:8000", "http://127.0.0.1", "http://[::1]:8000"):
         with override_settings(PUBLIC_URL=loopback):
             assert found() == {}
+
+
+def test_keys_w003_links_in_the_log_of_a_production_host():
+    console = "django.core.mail.backends.console.EmailBackend"
+    with override_settings(
+        PUBLIC_URL="https://console.example.com", TRUSTED_PROXY_COUNT=1, EMAIL_BACKEND=console
+    ):
+        assert "keys.W003" in found()
+    with override_settings(PUBLIC_URL="http://127.0.0.1:8000", EMAIL_BACKEND=console):
+        assert found() == {}

@@ -130,7 +130,7 @@ def test_the_documented_catalogue_is_one() -> None:
     rows = re.findall(r"^\| (`.*?) \|", DOCS.read_text(), re.MULTILINE)
     settings_named = {name.strip("[]") for row in rows for name in re.findall(r"`(.*?)`", row)}
     assert settings_named == {
-        "open", "resources", "name", "label", "description", "read", "write", "presets", "grants",
+        "open", "resources", "name", "label", "description", "restricted", "read", "write", "presets", "grants",
     }  # fmt: skip
     assert f"{PATH_LENGTH_MAX:,}" in DOCS.read_text()
     assert all(f"`{method}`" in DOCS.read_text() for method in METHODS)

@@ -204,3 +204,25 @@ def test_processes_that_start_together_get_one_secret(tmp_path):
     answers = {process.communicate()[0].strip() for process in processes}
     assert answers == {(tmp_path / "data" / "secret").read_text()}
     assert [each.name for each in (tmp_path / "data").iterdir()] == ["secret"]
+
+
+def test_mail_goes_to_the_server_s_output_until_a_mail_server_is_named(load):
+    assert load()["EMAIL_BACKEND"].endswith("console.EmailBackend")
+
+    settings = load(EMAIL_HOST="mail.example.com", PUBLIC_URL="http://localhost:8000")
+    assert settings["EMAIL_BACKEND"].endswith("smtp.EmailBackend")
+    assert (settings["EMAIL_PORT"], settings["EMAIL_USE_TLS"], settings["EMAIL_USE_SSL"]) == (
+        587,
+        True,
+        False,
+    )
+    assert settings["DEFAULT_FROM_EMAIL"] == "merchantadmin@localhost"
+    settings = load(EMAIL_HOST="mail.example.com", EMAIL_SECURITY="tls", EMAIL_FROM="keys@example.com")
+    assert (settings["EMAIL_PORT"], settings["EMAIL_USE_TLS"], settings["EMAIL_USE_SSL"]) == (
+        465,
+        False,
+        True,
+    )
+    assert settings["DEFAULT_FROM_EMAIL"] == "keys@example.com"
+    with pytest.raises(ImproperlyConfigured, match="EMAIL_SECURITY"):
+        load(EMAIL_SECURITY="ssl")

@@ -1,6 +1,6 @@
 """What is stored: one module for each table, with its constraints and querysets."""
 
-from keys.models.access import User
+from keys.models.access import Invitation, Membership, User
 from keys.models.apikey import ApiKey
 from keys.models.history import HistoryEntry
 from keys.models.merchant import Merchant, MerchantTerm
@@ -13,6 +13,8 @@ __all__ = [
     "ApiKey",
     "Change",
     "HistoryEntry",
+    "Invitation",
+    "Membership",
     "Merchant",
     "MerchantTerm",
     "RecordingLoss",

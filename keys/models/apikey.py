@@ -77,6 +77,14 @@ class ApiKey(models.Model):
 
     class Meta:
         verbose_name = "API key"
+        permissions = [
+            ("copy_apikey", "Can copy the text of an API key"),
+            ("duplicate_apikey", "Can duplicate an API key"),
+            ("disable_apikey", "Can disable an API key"),
+            ("enable_apikey", "Can enable an API key"),
+            ("revoke_apikey", "Can revoke an API key"),
+            ("handle_strong_apikey", "Can create, duplicate and copy live keys with restricted permissions"),
+        ]
         constraints = [
             models.CheckConstraint(condition=~Q(name=""), name="apikey_has_a_name"),
             models.CheckConstraint(

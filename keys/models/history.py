@@ -24,6 +24,7 @@ class Action(models.TextChoices):
     KEY_REVOKED = "key.revoked", "Revoked"
     KEY_COPIED = "key.copied", "Key copied"
     PERSON_INVITED = "person.invited", "Person invited"
+    PERSON_UNINVITED = "person.uninvited", "Invitation withdrawn"
     PERSON_JOINED = "person.joined", "Invitation accepted"
     PERSON_ROLE_CHANGED = "person.role_changed", "Role changed"
     PERSON_DEACTIVATED = "person.deactivated", "Person deactivated"

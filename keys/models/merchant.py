@@ -41,6 +41,10 @@ class Merchant(models.Model):
     )
 
     class Meta:
+        permissions = [
+            ("disable_merchant", "Can disable a merchant account"),
+            ("enable_merchant", "Can enable a merchant account"),
+        ]
         constraints = [
             models.CheckConstraint(condition=~models.Q(name=""), name="merchant_has_a_name"),
             models.CheckConstraint(
