@@ -2,7 +2,16 @@
 
 from uuid import UUID
 
-from keys.identifiers import API_KEY, MERCHANT, REQUEST, SUFFIX_PATTERN, decode, encode
+from keys.identifiers import (
+    API_KEY,
+    INVITATION,
+    MEMBERSHIP,
+    MERCHANT,
+    REQUEST,
+    SUFFIX_PATTERN,
+    decode,
+    encode,
+)
 
 
 class IdConverter:
@@ -29,3 +38,25 @@ class ApiKeyIdConverter(IdConverter):
 class RequestIdConverter(IdConverter):
     prefix = REQUEST
     regex = f"{REQUEST}_{SUFFIX_PATTERN}"
+
+
+class MemberIdConverter(IdConverter):
+    prefix = MEMBERSHIP
+    regex = f"{MEMBERSHIP}_{SUFFIX_PATTERN}"
+
+
+class InvitationIdConverter(IdConverter):
+    prefix = INVITATION
+    regex = f"{INVITATION}_{SUFFIX_PATTERN}"
+
+
+class PersonConverter:
+    """The number of a person, as far as a database can hold one."""
+
+    regex = "[1-9][0-9]{0,17}"
+
+    def to_python(self, value: str) -> int:
+        return int(value)
+
+    def to_url(self, value: int) -> str:
+        return str(value)

@@ -6,11 +6,21 @@ from allauth.usersessions.models import UserSession
 from django.contrib import admin
 from django.urls import include, path, register_converter
 
-from keys.converters import ApiKeyIdConverter, MerchantIdConverter, RequestIdConverter
+from keys.converters import (
+    ApiKeyIdConverter,
+    InvitationIdConverter,
+    MemberIdConverter,
+    MerchantIdConverter,
+    PersonConverter,
+    RequestIdConverter,
+)
 
 register_converter(MerchantIdConverter, "merchant_id")
 register_converter(ApiKeyIdConverter, "key_id")
 register_converter(RequestIdConverter, "request_id")
+register_converter(MemberIdConverter, "member_id")
+register_converter(InvitationIdConverter, "invitation_id")
+register_converter(PersonConverter, "person")
 
 # One way in: the Django admin's own sign-in would pass by the rate limits and the record of the sign-in.
 admin.autodiscover()

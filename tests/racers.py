@@ -162,7 +162,7 @@ def killed_in_the_middle(*, number: int, together: Together, key: str, merchant:
 
     held, actor = ApiKey.objects.select_related("merchant").get(pk=key), racer(number)
     history.HistoryEntry.save = die
-    ingesting._move_last_use = die
+    ingesting._touch = die
     record = Record(
         key_id=held.pk,
         merchant_id=held.merchant_id,

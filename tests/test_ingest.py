@@ -184,7 +184,7 @@ def test_a_failure_at_the_last_moment_leaves_nothing_either(api_key, monkeypatch
     def refuse(records):
         raise IntegrityError("not today")
 
-    monkeypatch.setattr("keys.gateway.ingest._move_last_use", refuse)
+    monkeypatch.setattr("keys.gateway.ingest._touch", refuse)
     with pytest.raises(IntegrityError, match="not today"):
         use(api_key, succeeded=3, failed=1)
     assert not RequestLog.objects.exists()

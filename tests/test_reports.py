@@ -476,7 +476,7 @@ def test_a_report_that_fails_at_the_last_moment_leaves_nothing(api_key: ApiKey, 
     def refuse(records: object) -> None:
         raise OperationalError("not today")
 
-    monkeypatch.setattr("keys.gateway.ingest._move_last_use", refuse)
+    monkeypatch.setattr("keys.gateway.ingest._touch", refuse)
     assert post(json.dumps(line(api_key)).encode()).status_code == 503
     assert not RequestLog.objects.exists()
     assert not UsageMinute.objects.exists()

@@ -17,6 +17,16 @@ def address_of(request: HttpRequest) -> str | None:
     return str(address) if address else None
 
 
+def visitor_of(request: HttpRequest) -> Actor:
+    """Somebody who has not signed in, and is named once they have an account."""
+    return Actor(
+        name="",
+        address=address_of(request),
+        user_agent=request.headers.get("User-Agent", ""),
+        request_id=request.META.get("REQUEST_ID", ""),
+    )
+
+
 def actor_of(request: HttpRequest, user: User) -> Actor:
     return Actor(
         name=user.display_name,

@@ -22,6 +22,7 @@ from keys.naming import clean_line, fold, printable
 from keys.permissions import Access, catalogue
 
 if TYPE_CHECKING:
+    from django.db import models
     from django.http import QueryDict
 
 SUBMISSION_SALT = "keys.console.submission"
@@ -102,6 +103,7 @@ class NewMerchantForm(MerchantForm):
         cleaned = super().clean() or {}
         name = cleaned.get("name", "")
         # The folded name has an index; the name itself has none.
+        # Whoever makes accounts sees all of them (keys/access.py).
         exists = Merchant.objects.filter(sort_name=fold(name), name=name).exists()
         if exists and not cleaned.get("same_name"):
             self.add_error(
@@ -174,12 +176,17 @@ class ApiKeyForm(DomainForm):
         widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false", "class": "mono"}),
     )
 
-    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, user: User, strong: bool, **kwargs: Any) -> None:
+        """`strong` says whether this person may make live keys that write to restricted resources."""
         super().__init__(*args, **kwargs)
         self.user = user
         self.fields["submission"].initial = new_submission(user)
         for resource in catalogue().resources.values():
-            choices = [(access.value, access.label) for access in (Access.NONE, *resource.accesses)]
+            bound = resource.restricted and not strong
+            choices = [
+                (access.value, "Write, in Test mode" if bound and access is Access.WRITE else access.label)
+                for access in (Access.NONE, *resource.accesses)
+            ]
             self.fields[f"permission_{resource.name}"] = forms.ChoiceField(
                 label=resource.label,
                 choices=choices,
@@ -277,6 +284,15 @@ class RevokeForm(DomainForm):
         return str(self.cleaned("reason", history.clean_reason))
 
 
+def clean_person_name(text: str, field: str, label: str) -> str:
+    """A part of a person's name. It stands in the history of all that they do: it must not pose as another."""
+    maximum = cast("models.CharField[str, str]", User._meta.get_field(field)).max_length or 0
+    try:
+        return clean_line(text, field=field, label=label, maximum=maximum, required=False)
+    except InvalidField as error:
+        raise forms.ValidationError(str(error)) from error
+
+
 class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = User
@@ -286,17 +302,7 @@ class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]
         widgets = {"theme": forms.RadioSelect()}
 
     def clean_first_name(self) -> str:
-        return self.cleaned_name("first_name", "First name")
+        return clean_person_name(self.cleaned_data["first_name"], "first_name", "First name")
 
     def clean_last_name(self) -> str:
-        return self.cleaned_name("last_name", "Last name")
-
-    def cleaned_name(self, field: str, label: str) -> str:
-        """The name stands in the history of everything that this person does: it must not pose as another."""
-        maximum = cast("forms.CharField", self.fields[field]).max_length or 0
-        try:
-            return clean_line(
-                self.cleaned_data[field], field=field, label=label, maximum=maximum, required=False
-            )
-        except InvalidField as error:
-            raise forms.ValidationError(str(error)) from error
+        return clean_person_name(self.cleaned_data["last_name"], "last_name", "Last name")

@@ -5,7 +5,7 @@ from typing import Any
 import django_tables2 as tables
 
 from keys.console.keyset import Ordering
-from keys.models import ApiKey, Merchant, RequestLog
+from keys.models import ApiKey, Merchant, RequestLog, User
 
 
 class GridTable(tables.Table):
@@ -120,4 +120,25 @@ class RequestTable(GridTable):
 
     class Meta(GridTable.Meta):
         model = RequestLog
+        fields = ()
+
+
+class PersonTable(GridTable):
+    name = column("User name", "col-name")
+    email = column("E-mail", "col-name")
+    role = column("Role")
+    teams = column("Teams", "col-number")
+    status = column("Status", "col-status")
+    seen = column("Last sign-in", "col-when")
+
+    row_template = "keys/_person_row.html"
+    label = "People"
+    css = "grid-people"
+    orderings = {
+        "name": Ordering(("username",)),
+        "-name": Ordering(("username",), descending=True),
+    }
+
+    class Meta(GridTable.Meta):
+        model = User
         fields = ()

@@ -1,7 +1,17 @@
 from django.urls import path
 from django.views.generic import RedirectView
 
-from keys.console.views import apikeys, developers, merchants, profile, requests, secrets
+from keys.console.views import (
+    apikeys,
+    developers,
+    invitations,
+    merchants,
+    people,
+    profile,
+    requests,
+    secrets,
+    teams,
+)
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="merchant-list"), name="home"),
@@ -21,6 +31,35 @@ urlpatterns = [
         "merchants/<merchant_id:pk>/developers/new/", apikeys.ApiKeyCreateView.as_view(), name="apikey-create"
     ),
     path("merchants/<merchant_id:pk>/requests/", requests.RequestListView.as_view(), name="request-list"),
+    path("merchants/<merchant_id:pk>/team/", teams.TeamView.as_view(), name="team"),
+    path("merchants/<merchant_id:pk>/team/invite/", teams.TeamInviteView.as_view(), name="team-invite"),
+    path(
+        "merchants/<merchant_id:pk>/team/<member_id:member>/role/",
+        teams.MemberRoleView.as_view(),
+        name="member-role",
+    ),
+    path(
+        "merchants/<merchant_id:pk>/team/<member_id:member>/remove/",
+        teams.MemberRemoveView.as_view(),
+        name="member-remove",
+    ),
+    path("people/", people.PersonListView.as_view(), name="people"),
+    path("people/invite/", people.PersonInviteView.as_view(), name="person-invite"),
+    path("people/<person:pk>/", people.PersonDetailView.as_view(), name="person-detail"),
+    path("people/<person:pk>/role/", people.PersonRoleView.as_view(), name="person-role"),
+    path("people/<person:pk>/deactivate/", people.PersonDeactivateView.as_view(), name="person-deactivate"),
+    path("people/<person:pk>/reactivate/", people.PersonReactivateView.as_view(), name="person-reactivate"),
+    path(
+        "invitations/<invitation_id:pk>/resend/",
+        invitations.InvitationResendView.as_view(),
+        name="invitation-resend",
+    ),
+    path(
+        "invitations/<invitation_id:pk>/withdraw/",
+        invitations.InvitationWithdrawView.as_view(),
+        name="invitation-withdraw",
+    ),
+    path("join/<str:token>/", invitations.JoinView.as_view(), name="invitation-join"),
     path("keys/<key_id:pk>/", apikeys.ApiKeyDetailView.as_view(), name="apikey-detail"),
     path("keys/<key_id:pk>/duplicate/", apikeys.ApiKeyDuplicateView.as_view(), name="apikey-duplicate"),
     path("keys/<key_id:pk>/disable/", developers.ApiKeyDisableView.as_view(), name="apikey-disable"),

@@ -83,7 +83,7 @@ def take(text: str) -> None:
                         for key, merchant, at, status, outcome in counted
                     )
                 )
-                _move_last_use(_latest((key, at) for key, _, at, _, _ in counted))
+                _move_last_use(_latest(counted))
         except (DataError, IntegrityError):
             pass
         else:
@@ -147,7 +147,7 @@ def _add(records: Sequence[Record]) -> int:
     counts = rollups.tally(new)
     counts.update(_correct(corrections))
     rollups.add(counts)
-    _move_last_use(_latest((record.key_id.hex, spool.moment(record.at)) for record in new))
+    _touch(new)
     return len(new) + len(corrections)
 
 
@@ -278,10 +278,19 @@ def _address(text: str) -> str | None:
         raise DataError("this is no address") from error
 
 
-def _latest(uses: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """When each key was used last, of uses as a key and a time."""
+def _touch(records: Iterable[Record]) -> None:
     latest: dict[str, str] = {}
-    for key, at in uses:
+    for record in records:
+        key, at = record.key_id.hex, spool.moment(record.at)
+        if latest.get(key, "") < at:
+            latest[key] = at
+    _move_last_use(latest)
+
+
+def _latest(counted: Iterable[tuple[str, ...]]) -> dict[str, str]:
+    """When each key was used last."""
+    latest: dict[str, str] = {}
+    for key, _, at, _, _ in counted:
         if latest.get(key, "") < at:
             latest[key] = at
     return latest

@@ -12,7 +12,7 @@ from keys.gateway.credentials import NO_MERCHANT, Credential
 from keys.gateway.decision import judge
 from keys.identifiers import MERCHANT, InvalidIdentifier, decode
 from keys.outcomes import Outcome
-from keys.permissions import Catalogue, Need, Permission
+from keys.permissions import Access, Catalogue, Need, Permission
 from keys.spool import NONE
 
 PATH = "/v1/keys/verify"
@@ -85,11 +85,11 @@ def _subject(members: Mapping[str, Any], catalogue: Catalogue) -> Subject:
 
 
 def _permission(text: str, catalogue: Catalogue) -> Permission:
-    try:
-        return catalogue.permission(text)
-    except ValueError:
-        # Without its message, which repeats what was sent.
-        raise BodyMalformed('"permission" is none of the catalogue; write it as payments:write.') from None
+    name, _, access = text.partition(":")
+    resource = catalogue.resources.get(name)
+    if resource is None or access not in resource.accesses:
+        raise BodyMalformed('"permission" is none of the catalogue; write it as payments:write.')
+    return Permission(name, Access(access))
 
 
 def _recorded(members: Mapping[str, Any]) -> bool:

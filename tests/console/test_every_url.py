@@ -9,10 +9,10 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from keys.identifiers import API_KEY, HISTORY, MERCHANT, REQUEST, encode, new_id
-from keys.models import ApiKey, HistoryEntry, RequestLog
+from keys.identifiers import API_KEY, HISTORY, INVITATION, MEMBERSHIP, MERCHANT, REQUEST, encode, new_id
+from keys.models import ApiKey, HistoryEntry, Membership, RequestLog
 from tests.console.page import page_of
-from tests.factories import use
+from tests.factories import InvitationFactory, MerchantFactory, UserFactory, use
 
 pytestmark = pytest.mark.django_db
 
@@ -32,6 +32,18 @@ CONSOLE = {
     "merchants/<merchant_id:pk>/developers/": PAGE,
     "merchants/<merchant_id:pk>/developers/new/": FORM,
     "merchants/<merchant_id:pk>/requests/": PAGE,
+    "merchants/<merchant_id:pk>/team/": PAGE,
+    "merchants/<merchant_id:pk>/team/invite/": FORM,
+    "merchants/<merchant_id:pk>/team/<member_id:member>/role/": ACTION,
+    "merchants/<merchant_id:pk>/team/<member_id:member>/remove/": FORM,
+    "people/": PAGE,
+    "people/invite/": FORM,
+    "people/<person:pk>/": PAGE,
+    "people/<person:pk>/role/": ACTION,
+    "people/<person:pk>/deactivate/": ACTION,
+    "people/<person:pk>/reactivate/": ACTION,
+    "invitations/<invitation_id:pk>/resend/": ACTION,
+    "invitations/<invitation_id:pk>/withdraw/": ACTION,
     "keys/<key_id:pk>/": FORM,
     "keys/<key_id:pk>/duplicate/": FORM,
     "keys/<key_id:pk>/disable/": ACTION,
@@ -42,6 +54,8 @@ CONSOLE = {
     "profile/": FORM,
     "components/": PAGE,
 }
+# Open to whoever has the link: test_joining.py.
+JOIN = {"join/<str:token>/"}
 # Open to everybody; anonymous people are answered with this status.
 SIGN_IN = {
     "accounts/login/": 200,
@@ -92,7 +106,7 @@ ADMIN = [route for route in ROUTES if route.startswith("admin/")]
 
 def test_every_address_is_told_about_here() -> None:
     assert len(ROUTES) == len(set(ROUTES))
-    assert set(ROUTES) - set(ADMIN) == CONSOLE.keys() | SIGN_IN.keys()
+    assert set(ROUTES) - set(ADMIN) == CONSOLE.keys() | SIGN_IN.keys() | JOIN
     assert len(ADMIN) > 20
 
 
@@ -104,7 +118,18 @@ def subjects(api_key: ApiKey) -> dict[str, str]:
         "<merchant_id:pk>": api_key.merchant.public_id,
         "<key_id:pk>": api_key.public_id,
         "<request_id:pk>": encode(REQUEST, record.id),
+        "<member_id:member>": UserFactory(team=(api_key.merchant, "viewer")).memberships.get().public_id,
+        "<invitation_id:pk>": InvitationFactory(merchant=api_key.merchant).public_id,
+        "<person:pk>": str(UserFactory().pk),
     }
+
+
+# How far an action lies below its page, where that is not one step.
+STEPS_BELOW = {
+    "merchants/<merchant_id:pk>/team/<member_id:member>/role/": 2,
+    "invitations/<invitation_id:pk>/resend/": 3,
+    "invitations/<invitation_id:pk>/withdraw/": 3,
+}
 
 
 def address(route: str, subjects: dict[str, str]) -> str:
@@ -125,7 +150,9 @@ def test_the_console_sends_a_stranger_to_sign_in_and_does_nothing(
     if route == "":
         assert client.get(here)["Location"] == "/merchants/"
         return
-    page = here if CONSOLE[route] != ACTION else f"{here.rstrip('/').rpartition('/')[0]}/"
+    page = here
+    if CONSOLE[route] == ACTION:
+        page = here.rstrip("/").rsplit("/", STEPS_BELOW.get(route, 1))[0] + "/"
 
     for method in METHODS:
         response = client.generic(method, f"{here}?a=b")
@@ -159,8 +186,8 @@ def test_the_console_answers_a_person_who_is_signed_in(
         assert console.head(here).status_code == (302 if route == "" else 200)
 
 
-WITH_AN_ID = [route for route in CONSOLE if "<" in route]
-OWN_PREFIX = {"merchants": MERCHANT, "keys": API_KEY, "requests": REQUEST}
+WITH_AN_ID = [route for route in CONSOLE if "<" in route and "<person:" not in route]
+OWN_PREFIX = {"merchants": MERCHANT, "keys": API_KEY, "requests": REQUEST, "invitations": INVITATION}
 
 
 def wrong_ids(prefix: str, right: str) -> dict[str, str]:
@@ -207,6 +234,23 @@ def test_an_id_that_is_not_of_an_address_is_not_found(console: Client, subjects:
                 assert response.status_code == 404, (route, label, method)
     assert page_of(response, 404).one("h1").text == "There is nothing at this address"
     assert rows() == before
+
+
+def test_a_number_that_nobody_has_is_not_found(console: Client, subjects: dict[str, str]) -> None:
+    wrong = ("0", "00", "01", "-1", "999999", "9" * 18, "9" * 19, "9" * 400, "1.0", "1e3", "1%00", "\u0661")
+    for number in wrong:
+        assert console.get(f"/people/{number}/").status_code == 404, number
+        assert console.post(f"/people/{number}/deactivate/").status_code == 404, number
+
+
+def test_somebody_of_another_team_is_not_found(console: Client, subjects: dict[str, str]) -> None:
+    stranger = UserFactory(team=(MerchantFactory(), "viewer")).memberships.get().public_id
+    team = f"/merchants/{subjects['<merchant_id:pk>']}/team"
+    for member in (stranger, encode(MEMBERSHIP, new_id()), subjects["<invitation_id:pk>"]):
+        assert console.post(f"{team}/{member}/role/", {"role": "owner"}).status_code == 404
+        assert console.get(f"{team}/{member}/remove/").status_code == 404
+        assert console.post(f"{team}/{member}/remove/").status_code == 404
+    assert Membership.objects.filter(role="viewer").count() == 2
 
 
 @pytest.mark.parametrize("route", SIGN_IN)

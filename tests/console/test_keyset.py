@@ -371,7 +371,7 @@ def test_what_a_search_found_is_sorted_and_not_looked_for_along_the_order(
 ) -> None:
     ordering = MerchantTable.orderings[sort]
     cursor = cursor_for(insert([("m", NOON)])[0], ordering)
-    monkeypatch.setattr("keys.search.find", lambda text: [uuid4() for _ in range(200)])
+    monkeypatch.setattr("keys.search.find", lambda text, among: [uuid4() for _ in range(200)])
     query = QueryDict("q=m&status=disabled")
     searched = MerchantFilter(query, queryset=Merchant.objects.all())
     found = searched.qs

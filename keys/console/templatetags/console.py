@@ -183,6 +183,14 @@ def _status_badge(statuses: Any, value: str) -> SafeString:
 
 @register.simple_tag
 @cache
+def person_badge(active: bool) -> SafeString:
+    """Whether a person comes in: icon and word."""
+    looks = ("enabled", "check", "Active") if active else ("disabled", "pause", "Deactivated")
+    return format_html('<span class="badge badge-{}">{}{}</span>', looks[0], icon(looks[1], 12), looks[2])
+
+
+@register.simple_tag
+@cache
 def mode_tag(mode: str) -> SafeString:
     return format_html('<span class="mode mode-{}">{}</span>', mode, mode)
 

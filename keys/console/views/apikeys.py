@@ -11,14 +11,15 @@ from django.utils.cache import add_never_cache_headers
 from django.views.generic import View
 
 from keys import history, lifecycle, losses, proof, usage
+from keys.access import Step
 from keys.console.actors import actor_of
 from keys.console.forms import ApiKeyEditForm, ApiKeyForm, RevokeForm, presets_of
 from keys.console.stepup import require_proof
 from keys.console.views import refusal
 from keys.console.views.access import ConsoleMixin
-from keys.errors import AlreadyCreated, DomainError, StaleEdit
+from keys.errors import AlreadyCreated, DomainError, NotAllowed, StaleEdit
 from keys.keyformat import Mode
-from keys.models import ApiKey, HistoryEntry, Merchant
+from keys.models import ApiKey, Merchant
 from keys.models.apikey import ApiKeyStatus
 from keys.models.history import Action
 from keys.permissions import Access, catalogue
@@ -31,18 +32,24 @@ class ApiKeyCreateView(ConsoleMixin, View):
 
     def subject(self, pk: UUID) -> tuple[Merchant, ApiKey | None]:
         """The merchant account of the new key, and the key that it is a duplicate of."""
-        return get_object_or_404(Merchant, pk=pk), None
+        merchant = get_object_or_404(self.access.merchants(), pk=pk)
+        self.access.require(Step.CREATE_KEY, merchant)
+        return merchant, None
 
     def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         merchant, origin = self.subject(pk)
-        return self.page(request, merchant, origin, self.form(initial=presets_of(origin) if origin else None))
+        form = self.form(merchant, initial=presets_of(origin) if origin else None)
+        return self.page(request, merchant, origin, form)
 
     def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         merchant, origin = self.subject(pk)
-        form = self.form(request.POST)
+        form = self.form(merchant, request.POST)
         if not form.is_valid():
             return self.page(request, merchant, origin, form, status=422)
         values = form.values()
+        if error := self.may_not_create(merchant, values):
+            form.refuse(error)
+            return self.page(request, merchant, origin, form, status=403)
         if values["mode"] == Mode.LIVE.value:
             require_proof(request, "create a live key", back=reverse("developers", args=[merchant.pk]))
         try:
@@ -60,8 +67,17 @@ class ApiKeyCreateView(ConsoleMixin, View):
         add_never_cache_headers(response)
         return response
 
-    def form(self, data: Any = None, initial: Any = None) -> ApiKeyForm:
-        return ApiKeyForm(data, initial=initial, user=self.user)
+    def may_not_create(self, merchant: Merchant, values: dict[str, Any]) -> NotAllowed | None:
+        """Told in the form, which may ask for more than this person may have, and is not lost over it."""
+        try:
+            self.access.require_new_key(merchant, mode=values["mode"], permissions=values["permissions"])
+        except NotAllowed as error:
+            return error
+        return None
+
+    def form(self, merchant: Merchant, data: Any = None, initial: Any = None) -> ApiKeyForm:
+        strong = self.access.may(Step.HANDLE_STRONG_KEY, merchant)
+        return ApiKeyForm(data, initial=initial, user=self.user, strong=strong)
 
     def page(
         self,
@@ -89,26 +105,28 @@ class ApiKeyDuplicateView(ApiKeyCreateView):
     """The same form, with every preset of another key."""
 
     def subject(self, pk: UUID) -> tuple[Merchant, ApiKey | None]:
-        origin = get_object_or_404(ApiKey.objects.select_related("merchant"), pk=pk)
+        origin = get_object_or_404(self.access.keys().select_related("merchant"), pk=pk)
+        self.access.require(Step.DUPLICATE_KEY, origin)
         return origin.merchant, origin
 
 
 class ApiKeyPageMixin(ConsoleMixin):
     def key(self, pk: UUID) -> ApiKey:
-        keys = ApiKey.objects.select_related("merchant", "duplicated_from")
+        keys = self.access.keys().select_related("merchant", "duplicated_from")
         return get_object_or_404(keys, pk=pk)
 
     def page(
         self, request: HttpRequest, key: ApiKey, form: ApiKeyEditForm, status: int = 200, **extra: Any
     ) -> HttpResponse:
-        events = list(HistoryEntry.objects.filter(key=key).order_by("-at", "-id")[: EVENTS_SHOWN + 1])
+        events = list(self.access.history().filter(key=key).order_by("-at", "-id")[: EVENTS_SHOWN + 1])
         context = {
             "key": key,
             "merchant": key.merchant,
+            "may": self.access.steps(key),
             "form": form,
             "proof": proof.of_key(key),
             "loss": losses.last_24_hours(),
-            "usage": usage.last_24_hours([key.pk])[key.pk],
+            "usage": self.access.usage([key])[key.pk],
             "last_hour": usage.last_hour(key.pk),
             "status": ApiKeyStatus(key.status),
             "permissions": permission_rows(key),
@@ -133,6 +151,7 @@ class ApiKeyDetailView(ApiKeyPageMixin, View):
 
     def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         key = self.key(pk)
+        self.access.require(Step.CHANGE_KEY, key)
         form = ApiKeyEditForm(request.POST)
         if not form.is_valid():
             return self.page(request, key, form, status=422)
@@ -153,10 +172,12 @@ class ApiKeyRevokeView(ApiKeyPageMixin, View):
 
     def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         key = self.key(pk)
+        self.access.require(Step.REVOKE_KEY, key)
         return self.confirmation(request, key, RevokeForm(key=key))
 
     def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         key = self.key(pk)
+        self.access.require(Step.REVOKE_KEY, key)
         form = RevokeForm(request.POST, key=key)
         # Whatever the key's state is here, it may be another a moment later: no key is revoked without its name.
         if not form.is_valid():
@@ -176,7 +197,7 @@ class ApiKeyRevokeView(ApiKeyPageMixin, View):
         context = {
             "key": key,
             "merchant": key.merchant,
-            "usage": usage.last_24_hours([key.pk])[key.pk],
+            "usage": self.access.usage([key])[key.pk],
             "revoke_form": form,
         }
         return render(request, "keys/apikey_revoke.html", context, status=status)

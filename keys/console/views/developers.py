@@ -13,6 +13,7 @@ from django.utils.functional import cached_property
 from django.views.generic import View
 
 from keys import lifecycle, losses, usage
+from keys.access import Access, Step
 from keys.console.actors import actor_of
 from keys.console.filters import ApiKeyFilter
 from keys.console.tables import ApiKeyTable
@@ -23,10 +24,12 @@ from keys.errors import DomainError
 from keys.models import ApiKey, Merchant
 
 
-def add_usage(keys: list[ApiKey]) -> None:
-    usages = usage.last_24_hours(key.pk for key in keys)
+def add_usage(keys: list[ApiKey], access: Access) -> None:
+    """Add to each key what the grid shows of it: its figures, and what this person may do with it."""
+    usages = access.usage(keys)
     for key in keys:
         key.usage = usages[key.pk]  # type: ignore[attr-defined]
+        key.may = access.steps(key)  # type: ignore[attr-defined]
 
 
 def links(merchant_id: UUID) -> dict[str, str]:
@@ -50,13 +53,14 @@ class DevelopersView(MerchantPageMixin, GridView):
         return self.merchant(self.kwargs["pk"])
 
     def rows(self) -> QuerySet[ApiKey]:
-        return ApiKey.objects.filter(merchant=self.account)
+        return self.access.keys().filter(merchant=self.account)
 
     def grid_context(self) -> dict[str, Any]:
-        return super().grid_context() | links(self.account.pk) | {"merchant": self.account}
+        steps = self.access.steps(self.account)
+        return super().grid_context() | links(self.account.pk) | {"merchant": self.account, "may": steps}
 
     def decorate(self, rows: list[ApiKey]) -> None:
-        add_usage(rows)
+        add_usage(rows, self.access)
 
     def context(self) -> dict[str, Any]:
         return self.header(self.account) | {"loss": losses.last_24_hours()}
@@ -66,6 +70,7 @@ class ApiKeyMoveView(ConsoleMixin, View):
     """Disable or enable: at once, with Undo in the message. From the grid it answers with the row alone."""
 
     http_method_names = ["post"]
+    step: Step
     undo: str
 
     def move(self, key: ApiKey, request: HttpRequest) -> str:
@@ -73,7 +78,8 @@ class ApiKeyMoveView(ConsoleMixin, View):
         raise NotImplementedError
 
     def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
-        key = get_object_or_404(ApiKey.objects.select_related("merchant"), pk=pk)
+        key = get_object_or_404(self.access.keys().select_related("merchant"), pk=pk)
+        self.access.require(self.step, key)
         try:
             told = self.move(key, request)
         except DomainError as error:
@@ -85,14 +91,15 @@ class ApiKeyMoveView(ConsoleMixin, View):
         return HttpResponseRedirect(self.next_page() or key.get_absolute_url())
 
     def row(self, request: HttpRequest, pk: UUID) -> HttpResponse:
-        key = ApiKey.objects.get(pk=pk)
-        add_usage([key])
+        key = self.access.keys().get(pk=pk)
+        add_usage([key], self.access)
         return_to = page_behind(self.htmx) or reverse("developers", args=[key.merchant_id])
         context = {"record": key, "return_to": return_to} | links(key.merchant_id)
         return render(request, "keys/_apikey_row_changed.html", context)
 
 
 class ApiKeyDisableView(ApiKeyMoveView):
+    step = Step.DISABLE_KEY
     undo = "apikey-enable"
 
     def move(self, key: ApiKey, request: HttpRequest) -> str:
@@ -107,6 +114,7 @@ class ApiKeyDisableView(ApiKeyMoveView):
 
 
 class ApiKeyEnableView(ApiKeyMoveView):
+    step = Step.ENABLE_KEY
     undo = "apikey-disable"
 
     def move(self, key: ApiKey, request: HttpRequest) -> str:

@@ -6,6 +6,8 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from keys.errors import InvitationEnded, NotAllowed
+
 logger = logging.getLogger(__name__)
 
 
@@ -20,6 +22,15 @@ def bad_request(request: HttpRequest, exception: Exception | None = None) -> Htt
 
 def permission_denied(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     return _page(request, 403, "You may not do that", "Ask an administrator of the platform.")
+
+
+def not_allowed(request: HttpRequest, refused: NotAllowed) -> HttpResponse:
+    """For what this person may see, and may not do."""
+    return _page(request, 403, refused.message.rstrip("."), refused.advice)
+
+
+def gone(request: HttpRequest, ended: InvitationEnded) -> HttpResponse:
+    return _page(request, 410, ended.message.rstrip("."), ended.advice)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

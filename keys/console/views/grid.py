@@ -27,6 +27,11 @@ class GridView(ConsoleMixin, View):
     empty_template: str
     noun: str
 
+    @property
+    def few(self) -> bool:
+        """Whether `rows()` finds its rows by their ids, so that no index is to be walked for their order."""
+        return False
+
     def rows(self) -> "QuerySet[Any]":
         raise NotImplementedError
 
@@ -60,6 +65,7 @@ class GridView(ConsoleMixin, View):
 
     def grid_context(self) -> dict[str, Any]:
         filterset = self.filterset_class(self.request.GET, queryset=self.rows(), request=self.request)
+        filterset.few = self.few
         found = filterset.qs
         sort = self.table_class.sort_named(self.request.GET.get("sort", ""))
         page = self.page(found, self.table_class.orderings[sort], few=filterset.few)

@@ -10,7 +10,8 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.generic import View
 
-from keys import losses, merchants, proof, usage
+from keys import losses, merchants, proof
+from keys.access import Step
 from keys.console.actors import actor_of
 from keys.console.filters import MerchantFilter
 from keys.console.forms import MerchantEditForm, NewMerchantForm
@@ -19,7 +20,7 @@ from keys.console.views import refusal
 from keys.console.views.access import ConsoleMixin
 from keys.console.views.grid import GridView
 from keys.errors import DomainError, StaleEdit
-from keys.models import ApiKey, HistoryEntry, Merchant
+from keys.models import Merchant
 from keys.models.apikey import ApiKeyStatus
 
 EVENTS_SHOWN = 50
@@ -32,14 +33,23 @@ class MerchantListView(GridView):
     empty_template = "keys/_merchants_empty.html"
     noun = "merchant account"
 
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        only = self.access.only_merchant
+        # To choose from one account there is nothing.
+        return redirect(only) if only else super().get(request, *args, **kwargs)
+
+    @property
+    def few(self) -> bool:
+        return not self.access.sees_everything
+
     def rows(self) -> QuerySet[Merchant]:
-        return Merchant.objects.all()
+        return self.access.merchants()
 
     def decorate(self, rows: list[Merchant]) -> None:
-        ids = [merchant.pk for merchant in rows]
-        usages = usage.totals(ids)
+        usages = self.access.usage(rows)
         enabled = dict(
-            ApiKey.objects.filter(merchant__in=ids, status_rank=3)
+            self.access.keys()
+            .filter(merchant__in=[merchant.pk for merchant in rows], status_rank=3)
             .order_by()
             .values_list("merchant")
             .annotate(Count("pk"))
@@ -51,11 +61,13 @@ class MerchantListView(GridView):
 
 class MerchantCreateView(ConsoleMixin, View):
     def get(self, request: HttpRequest) -> HttpResponse:
+        self.access.require(Step.CREATE_MERCHANT)
         form = NewMerchantForm()
         del form.fields["same_name"]
         return self.page(request, form)
 
     def post(self, request: HttpRequest) -> HttpResponse:
+        self.access.require(Step.CREATE_MERCHANT)
         form = NewMerchantForm(request.POST)
         if not form.is_valid():
             return self.page(request, form, status=422)
@@ -77,15 +89,20 @@ class MerchantPageMixin(ConsoleMixin):
     tab = "general"
 
     def merchant(self, pk: UUID) -> Merchant:
-        return get_object_or_404(Merchant, pk=pk)
+        return get_object_or_404(self.access.merchants(), pk=pk)
 
     def header(self, merchant: Merchant) -> dict[str, Any]:
         statuses = dict(
-            ApiKey.objects.filter(merchant=merchant).order_by().values_list("status").annotate(Count("pk"))
+            self.access.keys()
+            .filter(merchant=merchant)
+            .order_by()
+            .values_list("status")
+            .annotate(Count("pk"))
         )
         return {
             "merchant": merchant,
             "tab": self.tab,
+            "may": self.access.steps(merchant),
             "key_count": sum(statuses.values()),
             "enabled_key_count": statuses.get(ApiKeyStatus.ENABLED, 0),
         }
@@ -105,6 +122,7 @@ class MerchantDetailView(MerchantPageMixin, View):
 
     def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         merchant = self.merchant(pk)
+        self.access.require(Step.CHANGE_MERCHANT, merchant)
         form = MerchantEditForm(request.POST)
         if not form.is_valid():
             return self.page(request, merchant, form, status=422)
@@ -131,10 +149,10 @@ class MerchantDetailView(MerchantPageMixin, View):
                 "form": form,
                 "proof": proof.of_merchant(merchant),
                 "loss": losses.last_24_hours(),
-                "usage": usage.last_24_hours([merchant.pk])[merchant.pk],
-                "events": HistoryEntry.objects.filter(merchant=merchant, key=None).order_by("-at", "-id")[
-                    :EVENTS_SHOWN
-                ],
+                "usage": self.access.usage([merchant])[merchant.pk],
+                "events": self.access.history()
+                .filter(merchant=merchant, key=None)
+                .order_by("-at", "-id")[:EVENTS_SHOWN],
             }
         )
         return refusal.varied(render(request, "keys/merchant_detail.html", context, status=status))
@@ -142,6 +160,7 @@ class MerchantDetailView(MerchantPageMixin, View):
 
 class MerchantMoveView(MerchantPageMixin, View):
     http_method_names = ["post"]
+    step: Step
     done: str
     undo: str
 
@@ -150,6 +169,7 @@ class MerchantMoveView(MerchantPageMixin, View):
 
     def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         merchant = self.merchant(pk)
+        self.access.require(self.step, merchant)
         try:
             self.move(merchant, request)
         except DomainError as error:
@@ -160,6 +180,7 @@ class MerchantMoveView(MerchantPageMixin, View):
 
 
 class MerchantDisableView(MerchantMoveView):
+    step = Step.DISABLE_MERCHANT
     done = "Merchant account disabled. Requests with any of its keys are refused from now on."
     undo = "merchant-enable"
 
@@ -168,6 +189,7 @@ class MerchantDisableView(MerchantMoveView):
 
 
 class MerchantEnableView(MerchantMoveView):
+    step = Step.ENABLE_MERCHANT
     done = "Merchant account enabled. Requests with its enabled keys are answered again."
     undo = "merchant-disable"
 

@@ -32,7 +32,7 @@ class RequestListView(MerchantPageMixin, GridView):
         return self.merchant(self.kwargs["pk"])
 
     def rows(self) -> QuerySet[RequestLog]:
-        rows = RequestLog.objects.select_related("key")
+        rows = self.access.requests().select_related("key")
         if not self.request.GET.get("key"):
             return rows.filter(merchant=self.account)
         # The index of the key's own requests is the one to walk, not that of all the account's.
@@ -47,7 +47,7 @@ class RequestListView(MerchantPageMixin, GridView):
 
 class RequestDetailView(ConsoleMixin, View):
     def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
-        entry = get_object_or_404(RequestLog.objects.select_related("key", "merchant"), pk=pk)
+        entry = get_object_or_404(self.access.requests().select_related("key", "merchant"), pk=pk)
         context = {
             "entry": entry,
             "merchant": entry.merchant,

@@ -9,11 +9,11 @@ from django.utils.cache import add_never_cache_headers
 from django.views.generic import View
 
 from keys import lifecycle
+from keys.access import Step
 from keys.console.actors import actor_of
 from keys.console.stepup import require_proof
 from keys.console.views.access import ConsoleMixin
 from keys.errors import DomainError
-from keys.models import ApiKey
 
 
 class ApiKeyCopyView(ConsoleMixin, View):
@@ -26,7 +26,8 @@ class ApiKeyCopyView(ConsoleMixin, View):
     http_method_names = ["post"]
 
     def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
-        key = get_object_or_404(ApiKey.objects.select_related("merchant"), pk=pk)
+        key = get_object_or_404(self.access.keys().select_related("merchant"), pk=pk)
+        self.access.require(Step.COPY_KEY, key)
         wants_json = request.headers.get("Accept", "").startswith("application/json")
         require_proof(request, f"copy “{key.name}”", back=key.get_absolute_url())
         try:

@@ -1,0 +1,117 @@
+"""The forms for people: inviting, joining, and roles."""
+
+from typing import Any
+
+from django import forms
+from django.contrib.auth.password_validation import password_validators_help_text_html, validate_password
+from django.core.exceptions import ValidationError
+
+from keys import invitations
+from keys.console.forms import DomainForm, clean_person_name
+from keys.models import Invitation, User
+from keys.models.access import PlatformRole, TeamRole
+
+
+def role_field(roles: type[PlatformRole] | type[TeamRole], initial: str) -> forms.TypedChoiceField:
+    return forms.TypedChoiceField(
+        label="Role",
+        choices=[(role.value, f"{role.label}: {role.meaning}") for role in roles],
+        coerce=roles,
+        initial=initial,
+        widget=forms.RadioSelect(),
+        error_messages={"required": "Choose a role."},
+    )
+
+
+class InviteForm(DomainForm):
+    email = forms.CharField(
+        label="E-mail address",
+        help_text="The link goes there. It works for 7 days, once.",
+        max_length=invitations.EMAIL_MAX,
+        error_messages={"required": "Enter an e-mail address."},
+        widget=forms.EmailInput(attrs={"autocomplete": "off"}),
+    )
+
+    def clean_email(self) -> str:
+        return str(self.cleaned("email", invitations.clean_email))
+
+
+class PlatformInviteForm(InviteForm):
+    role = role_field(PlatformRole, PlatformRole.VIEWER)
+
+
+class TeamInviteForm(InviteForm):
+    role = role_field(TeamRole, TeamRole.DEVELOPER)
+
+
+class PlatformRoleForm(DomainForm):
+    role = forms.TypedChoiceField(
+        label="Role on the platform",
+        choices=[("", "No role"), *((role.value, role.label) for role in PlatformRole)],
+        coerce=PlatformRole,
+        empty_value=None,
+        required=False,
+    )
+
+
+class TeamRoleForm(DomainForm):
+    role = forms.TypedChoiceField(label="Role", choices=TeamRole.choices, coerce=TeamRole)
+
+
+class JoinForm(DomainForm):
+    """The account of somebody who was invited. The address is the one that the invitation went to."""
+
+    first_name = forms.CharField(label="First name", max_length=150, required=False)
+    last_name = forms.CharField(label="Last name", max_length=150, required=False)
+    username = forms.CharField(
+        label="User name",
+        max_length=150,
+        help_text="Letters, digits and @.+-_ only. You sign in with it.",
+        error_messages={"required": "Choose a user name."},
+        widget=forms.TextInput(
+            attrs={"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"}
+        ),
+    )
+    password1 = forms.CharField(
+        label="Password",
+        strip=False,
+        max_length=1000,
+        help_text=password_validators_help_text_html,
+        error_messages={"required": "Choose a password."},
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+    password2 = forms.CharField(
+        label="Password again",
+        strip=False,
+        max_length=1000,
+        error_messages={"required": "Write the password once more."},
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+
+    def __init__(self, *args: Any, invitation: Invitation, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.invitation = invitation
+
+    def clean_first_name(self) -> str:
+        return clean_person_name(self.cleaned_data["first_name"], "first_name", "First name")
+
+    def clean_last_name(self) -> str:
+        return clean_person_name(self.cleaned_data["last_name"], "last_name", "Last name")
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        password = cleaned.get("password1")
+        if password and cleaned.get("password2") not in {None, password}:
+            self.add_error("password2", "The two are not the same. Write both again.")
+        if password:
+            names = {name: cleaned.get(name, "") for name in ("username", "first_name", "last_name")}
+            try:
+                validate_password(password, User(email=self.invitation.email, **names))
+            except ValidationError as error:
+                self.add_error("password1", error)
+        return cleaned
+
+    def values(self) -> dict[str, str]:
+        """What `invitations.join` takes, once the form is valid."""
+        names = {name: self.cleaned_data[name] for name in ("username", "first_name", "last_name")}
+        return names | {"password": self.cleaned_data["password1"]}
