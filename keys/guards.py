@@ -3,8 +3,9 @@
 The rules: an API key is inserted Enabled and moves only Enabled ⇄ Disabled → Revoked; its id, merchant,
 mode, permissions, digest, mask, origin, creator and creation time never change; a revoked key changes no
 more, but for the time of its last use; a key, a merchant account and a history row are never deleted; a
-history row never changes. (An account has a history from its creation on, so there is no empty one to
-delete.)
+history row never changes, and joins its chain at the end; the head of a chain only moves forward. (An account
+has a history from its creation on, so there is no empty one to delete.) Whether a hash is right only
+`keys.integrity` can tell.
 
 Beside these guards, which refuse, stand the triggers of the feed (keys/sql/feed.*.sql), which tell verifiers of every
 change that a verdict depends on, whoever makes it.
@@ -77,7 +78,7 @@ def remove(connection: BaseDatabaseWrapper) -> None:
 def install_after_migrate(sender: AppConfig, using: str, plan: Any = None, **kwargs: Any) -> None:
     """Receiver of `post_migrate`; a plan that stops short of the tables is left alone."""
     connection = connections[using]
-    if "keys_change" in connection.introspection.table_names():
+    if "keys_historyhead" in connection.introspection.table_names():
         install(connection)
 
 

@@ -1,14 +1,27 @@
-"""Writing the history: who acts, and the row that commits with each change."""
+"""Writing the history: who acts, and the row that commits with each change, at the end of its chain.
 
-from collections.abc import Mapping
+The head of a chain is locked from the moment a row joins it until the transaction ends. It is the last lock that a
+transaction takes: rows of keys and accounts come first, and of several chains the one with the smaller id. Who takes
+two steps in one transaction locks the rows of both before the first.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
+from uuid import UUID
 
+from django.db import connection
+from django.db.transaction import TransactionManagementError
 from django.utils import timezone
 
+from keys import chain
+from keys.chain import Head
 from keys.identifiers import new_id
-from keys.models import ApiKey, HistoryEntry, Merchant, User
+from keys.models import ApiKey, HistoryEntry, HistoryHead, Merchant, User
 from keys.models.history import Action, ActorKind
 from keys.naming import clean_text, printable
 
@@ -59,8 +72,8 @@ def compose(
         actor_kind=actor.kind,
         actor_user=actor.user,
         actor_name=printable(actor.name, 160),
-        before=before or {},
-        after=after or {},
+        before=_plain(before or {}),
+        after=_plain(after or {}),
         reason=reason,
         address=actor.address,
         user_agent=printable(actor.user_agent, 300),
@@ -82,8 +95,45 @@ def write(
     entry = compose(
         action, actor=actor, merchant=merchant, key=key, before=before, after=after, reason=reason
     )
-    entry.save(force_insert=True)
+    append([entry])
     return entry
+
+
+def append(entries: Iterable[HistoryEntry]) -> None:
+    """Add composed rows, in their order, each at the end of its chain. Call it inside the transaction of the change."""
+    if not connection.in_atomic_block:
+        raise TransactionManagementError(
+            "A history row is written in the transaction of the change that it tells of."
+        )
+    chain_of = attrgetter("chain")
+    for of, joining in groupby(sorted(entries, key=chain_of), key=chain_of):
+        head = _locked_head(of)
+        for entry in joining:
+            head = chain.join(entry, head)
+            entry.save(force_insert=True)
+        HistoryHead.objects.filter(pk=of).update(sequence=head.sequence, hash=head.hash)
+
+
+def _locked_head(of: UUID) -> Head:
+    """The end of a chain, which is nobody else's to move until the transaction ends."""
+    heads = HistoryHead.objects.select_for_update(no_key=True).filter(pk=of)
+    if (head := heads.first()) is None:
+        begun = HistoryHead(chain=of, hash=chain.NOTHING)
+        HistoryHead.objects.bulk_create([begun], ignore_conflicts=True)
+        head = heads.get()
+    return Head(of, head.sequence, bytes(head.hash))
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """`values`, which have to come back from either database as they went in, or their hash would be another's."""
+    kept: dict[str, Any] = json.loads(
+        json.dumps(values), parse_float=_refuse_fraction, parse_constant=_refuse_fraction
+    )
+    return kept
+
+
+def _refuse_fraction(text: str) -> None:
+    raise TypeError(f"The history keeps no fractions, whose digits are not sure to come back: {text}")
 
 
 def clean_reason(reason: str) -> str:

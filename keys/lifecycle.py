@@ -63,8 +63,7 @@ def create(
         key_id=key_id,
     )
     _insert(key)
-    for entry in compose_creation(key=key, actor=actor):
-        entry.save(force_insert=True)
+    history.append(compose_creation(key=key, actor=actor))
     return key, secret
 
 

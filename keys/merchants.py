@@ -30,7 +30,7 @@ def create(*, name: str, actor: Actor, website: str = "") -> Merchant:
     merchant = compose(name=name, actor=actor, website=website)
     merchant.save(force_insert=True)
     search.index([merchant])
-    compose_creation(merchant=merchant, actor=actor).save(force_insert=True)
+    history.append([compose_creation(merchant=merchant, actor=actor)])
     return merchant
 
 

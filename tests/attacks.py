@@ -7,7 +7,7 @@ for a row of the history, `{user}` for a person.
 
 from typing import NamedTuple
 
-from keys.models import ApiKey, HistoryEntry, Merchant
+from keys.models import ApiKey, HistoryEntry, HistoryHead, Merchant
 
 NEVER_CHANGE = "never change"
 TRANSITION = "moves only"
@@ -17,6 +17,12 @@ KEY_DELETED = "An API key is never deleted"
 MERCHANT_DELETED = "A merchant account is never deleted"
 HISTORY_CHANGED = "A history row never changes"
 HISTORY_DELETED = "A history row is never deleted"
+MISPLACED = "comes after the last one of its chain"
+PLACE_TAKEN = "history_place_once|history_platform_place_once|comes after the last one of its chain"
+HEAD_FORWARD = "only moves forward"
+HEAD_DELETED = "The head of a chain is never deleted"
+# What makes a copy of the last row of a chain the next one, but for its hash.
+NEXT = {"sequence": "sequence + 1", "previous_hash": "hash"}
 # SQLite's triggers see a replacement before its constraints do.
 REPLACED = "is never replaced"
 NAME_TAKEN = "has this name"
@@ -60,7 +66,11 @@ def new_key(*, digest: str, name: str = "'new'", source: str = "{enabled}", **gi
 def statements(vendor: str) -> list[Attack]:
     """Attacks that both databases understand."""
     digest = {"sqlite": "x'01'", "postgresql": r"'\x01'"}[vendor]
-    keys, merchants, history = (model._meta.db_table for model in (ApiKey, Merchant, HistoryEntry))
+    zeros = {"sqlite": "zeroblob(32)", "postgresql": "decode(repeat('00', 32), 'hex')"}[vendor]
+    half = {"sqlite": "zeroblob(16)", "postgresql": "decode(repeat('00', 16), 'hex')"}[vendor]
+    keys, merchants, history, heads = (
+        model._meta.db_table for model in (ApiKey, Merchant, HistoryEntry, HistoryHead)
+    )
     return [
         Attack("insert a disabled key", new_key(digest=digest, status="'disabled'"), CREATION),
         Attack(
@@ -143,6 +153,42 @@ def statements(vendor: str) -> list[Attack]:
             f"UPDATE {history} SET reason = reason WHERE id = '{{entry}}'",
             HISTORY_CHANGED,
         ),
+        *(
+            Attack(name, copy_of(HistoryEntry, "{entry}", **given), complaint)
+            for name, given, complaint in (
+                ("insert a history row in a place that is taken", {}, PLACE_TAKEN),
+                ("insert a history row and leave a gap", NEXT | {"sequence": "sequence + 2"}, MISPLACED),
+                ("insert a history row before the first", NEXT | {"sequence": "0"}, MISPLACED),
+                (
+                    "insert a history row after another than the last",
+                    NEXT | {"previous_hash": zeros},
+                    MISPLACED,
+                ),
+                (
+                    "insert a history row after none",
+                    NEXT | {"previous_hash": "NULL"},
+                    "(?i)null|" + MISPLACED,
+                ),
+                ("insert a history row with half a hash", NEXT | {"hash": half}, MISPLACED),
+                ("begin another chain of an account", {"sequence": "1", "previous_hash": zeros}, PLACE_TAKEN),
+                ("insert a row of another account", NEXT | {"merchant_id": "'{empty}'"}, MISPLACED),
+                ("insert a row of no account", NEXT | {"merchant_id": "NULL"}, MISPLACED),
+            )
+        ),
+        Attack("move a head back", f"UPDATE {heads} SET sequence = sequence - 1", HEAD_FORWARD),
+        Attack("give a head another hash", f"UPDATE {heads} SET hash = {zeros}", HEAD_FORWARD),
+        Attack(
+            "give a head to another chain",
+            f"UPDATE {heads} SET chain = '{UUID}', sequence = 9 WHERE chain = '{{merchant}}'",
+            HEAD_FORWARD,
+        ),
+        Attack("delete a head", f"DELETE FROM {heads} WHERE chain = '{{merchant}}'", HEAD_DELETED),
+        Attack(
+            "upsert over a head",
+            f"INSERT INTO {heads} (chain, sequence, hash) VALUES ('{{merchant}}', 1, {zeros}) "
+            "ON CONFLICT (chain) DO UPDATE SET hash = excluded.hash",
+            f"{HEAD_FORWARD}|{REPLACED}",
+        ),
         Attack(
             "upsert over a key",
             new_key(
@@ -164,7 +210,7 @@ def statements(vendor: str) -> list[Attack]:
             copy_of(
                 HistoryEntry,
                 "{entry}",
-                id="id",
+                **NEXT | {"id": "id"},
                 then="AND true ON CONFLICT (id) DO UPDATE SET reason = 'forged'",
             ),
             f"{HISTORY_CHANGED}|{REPLACED}",
@@ -198,8 +244,8 @@ def statements_of_sqlite() -> list[Attack]:
         for what, model, source, given in (
             ("a merchant account of the same id", Merchant, "{merchant}", {"id": "id"}),
             ("a merchant account of the same rowid", Merchant, "{merchant}", {"rowid": of_merchant}),
-            ("a history row of the same id", HistoryEntry, "{entry}", {"id": "id"}),
-            ("a history row of the same rowid", HistoryEntry, "{entry}", {"rowid": of_entry}),
+            ("a history row of the same id", HistoryEntry, "{entry}", NEXT | {"id": "id"}),
+            ("a history row of the same rowid", HistoryEntry, "{entry}", NEXT | {"rowid": of_entry}),
         )
     ]
     updates = [
@@ -244,8 +290,23 @@ def statements_of_sqlite() -> list[Attack]:
             "rowid of a merchant account is positive",
         ),
         Attack(
+            "REPLACE INTO a head",
+            "REPLACE INTO keys_historyhead (chain, sequence, hash) VALUES ('{merchant}', 0, zeroblob(32))",
+            REPLACED,
+        ),
+        Attack(
+            "another rowid of a head",
+            "UPDATE keys_historyhead SET _rowid_ = 4711, sequence = 9 WHERE chain = '{merchant}'",
+            HEAD_FORWARD,
+        ),
+        Attack(
+            "a head at rowid -1",
+            f"INSERT INTO keys_historyhead (rowid, chain, sequence, hash) VALUES (-1, '{UUID}', 0, zeroblob(32))",
+            "rowid of a head is positive",
+        ),
+        Attack(
             "a history row at rowid -1",
-            copy_of(HistoryEntry, "{entry}", rowid="-1"),
+            copy_of(HistoryEntry, "{entry}", rowid="-1", **NEXT),
             "rowid of a history row is positive",
         ),
     ]
@@ -260,6 +321,7 @@ def statements_of_postgresql() -> list[Attack]:
         Attack("TRUNCATE keys", "TRUNCATE keys_apikey CASCADE", KEY_DELETED),
         Attack("TRUNCATE merchant accounts", "TRUNCATE keys_merchant CASCADE", MERCHANT_DELETED),
         Attack("TRUNCATE the history", "TRUNCATE keys_historyentry", HISTORY_DELETED),
+        Attack("TRUNCATE the heads", "TRUNCATE keys_historyhead", HEAD_DELETED),
         Attack("TRUNCATE people, and keys with them", "TRUNCATE keys_user CASCADE", "never deleted"),
         Attack(
             "TRUNCATE several tables at once",

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from keys import lifecycle, merchants, usage, vault
 from keys.demo import people, story
-from keys.demo.biographies import KeyLife, MerchantLife, save_keys, save_merchants
+from keys.demo.biographies import KeyLife, MerchantLife, save
 from keys.demo.progress import ProgressReport
 from keys.demo.rhythms import Span
 from keys.demo.scenes import Stage
@@ -332,8 +332,7 @@ def test_a_told_life_leaves_the_rows_that_the_life_cycle_leaves(actor: Actor) ->
     life.enable(at=at(9), actor=actor, reason="d")
     life.disable(at=at(10), actor=actor, reason="e")
     life.revoke(at=at(11), actor=actor, reason="f")
-    save_merchants([account])
-    save_keys([life, twin])
+    save([account], [life, twin])
 
     told, lived = Merchant.objects.get(pk=account.merchant.pk), Merchant.objects.get(pk=merchant.pk)
     assert _columns_of(told) == _columns_of(lived)

@@ -2,12 +2,16 @@
 
 from dataclasses import FrozenInstanceError
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 
 import pytest
 import time_machine
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
+from django.db.transaction import TransactionManagementError
+from django.test.utils import CaptureQueriesContext
 
 from keys import history, lifecycle, merchants
+from keys.chain import PLATFORM
 from keys.errors import InvalidField
 from keys.history import Actor
 from keys.identifiers import first_id_at
@@ -66,7 +70,7 @@ def test_a_row_can_be_composed_for_the_past_and_sorts_there(api_key):
         Action.KEY_COPIED, actor=Actor.system(), merchant=api_key.merchant, key=api_key, at=NOON
     )
     assert not HistoryEntry.objects.filter(pk=entry.pk).exists()
-    entry.save(force_insert=True)
+    history.append([entry])
     assert (entry.at, entry.actor_kind, entry.actor_name) == (NOON, ActorKind.SYSTEM, "merchantadmin")
     assert first_id_at(NOON) <= entry.id < first_id_at(NOON + timedelta(milliseconds=1))
 
@@ -107,8 +111,8 @@ def test_the_database_knows_the_actions_and_the_kinds_of_actors(merchant, values
     entry = history.compose(Action.MERCHANT_UPDATED, actor=Actor.system(), merchant=merchant)
     for name, value in values.items():
         setattr(entry, name, value)
-    with pytest.raises(IntegrityError, match="history_"), transaction.atomic():
-        entry.save(force_insert=True)
+    with pytest.raises(IntegrityError, match="history_a"), transaction.atomic():
+        history.append([entry])
 
 
 def test_before_and_after_hold_any_text(merchant, actor):
@@ -126,3 +130,39 @@ def test_an_actor_does_not_change_once_made(actor):
 
 def test_an_entry_says_what_happened_and_by_whom(api_key, actor):
     assert str(history.latest(key=api_key)) == f"Created by {actor.name}"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_row_is_written_in_the_transaction_of_its_change_or_not_at_all():
+    with pytest.raises(TransactionManagementError):
+        history.write(Action.SECRETS_ROTATED, actor=Actor.system(), merchant=None)
+    assert not HistoryEntry.objects.exists()
+
+
+def test_rows_of_several_chains_are_added_in_one_order_of_locks(actor):
+    first, second = MerchantFactory(), MerchantFactory()
+    rows = [
+        history.compose(Action.MERCHANT_UPDATED, actor=actor, merchant=merchant)
+        for merchant in (second, None, first, second)
+    ]
+    with CaptureQueriesContext(connection) as captured:
+        history.append(rows)
+    locked = [query["sql"] for query in captured if 'FROM "keys_historyhead"' in query["sql"]]
+    assert [row.chain for row in sorted(rows, key=attrgetter("chain"))] == [
+        PLATFORM, first.pk, second.pk, second.pk,
+    ]  # fmt: skip
+    places = [
+        locked.index(sql)
+        for chain in (PLATFORM, first.pk, second.pk)
+        for sql in locked
+        if chain.hex in sql.replace("-", "")
+    ]
+    assert places == sorted(places)
+    assert [row.sequence for row in rows] == [2, 1, 2, 3]
+    assert rows[3].previous_hash == rows[0].hash
+
+
+@pytest.mark.parametrize("value", [0.5, {"rate": [1.5]}, float("nan")])
+def test_fractions_are_refused_because_they_may_come_back_as_others(actor, value):
+    with pytest.raises(TypeError):
+        history.compose(Action.MERCHANT_UPDATED, actor=actor, merchant=None, after={"rate": value})

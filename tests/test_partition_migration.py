@@ -14,7 +14,7 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from keys import partitions
 from keys.identifiers import first_id_at
-from keys.models import RequestLog
+from keys.models import ApiKey, RequestLog
 from tests.factories import ApiKeyFactory, use
 from tests.partitioned import DAY, MIDNIGHT, NOON, in_a_thread, indexes_of, places, wait_until
 
@@ -41,7 +41,13 @@ def constraints() -> dict[str, dict]:
 
 
 @pytest.fixture
-def unpartitioned() -> Iterator[None]:
+def key() -> ApiKey:
+    """Made before the database is as it was: what makes a key knows only the newest tables."""
+    return ApiKeyFactory()
+
+
+@pytest.fixture
+def unpartitioned(key) -> Iterator[None]:
     """The database as it was before, at NOON; afterwards it is again as a first migration makes it."""
     migrate("0002")
     with time_machine.travel(NOON):
@@ -52,9 +58,8 @@ def unpartitioned() -> Iterator[None]:
 
 
 @pytest.fixture
-def recorded(unpartitioned) -> list[tuple]:
+def recorded(key, unpartitioned) -> list[tuple]:
     """Requests of several days, some of them of the future."""
-    key = ApiKeyFactory()
     for day in DAYS:
         use(key, succeeded=2, failed=1, at=MIDNIGHT + day * DAY + timedelta(hours=1))
     return rows()
@@ -115,15 +120,14 @@ if ON_POSTGRESQL:
         assert any("_before_" in each and "implied by existing constraints" in each for each in told), told
         assert not any("verifying table" in each and "_before_" in each for each in told), told
 
-    def test_a_table_without_rows_is_replaced(unpartitioned):
+    def test_a_table_without_rows_is_replaced(key, unpartitioned):
         migrate()
         assert partitions.existing(connection)[0].start == first_id_at(MIDNIGHT - 2 * DAY)
-        use(ApiKeyFactory(), succeeded=1, at=MIDNIGHT)
+        use(key, succeeded=1, at=MIDNIGHT)
         assert places() == {f"keys_requestlog_{MIDNIGHT:%Y%m%d}": 1}
 
     @pytest.mark.parametrize("target", [(), ("0002",)], ids=["forwards", "backwards"])
-    def test_nothing_is_lost_that_is_recorded_meanwhile(recorded, target):
-        key = ApiKeyFactory()
+    def test_nothing_is_lost_that_is_recorded_meanwhile(recorded, key, target):
         if target:
             migrate()
         done, written = Event(), []
@@ -164,9 +168,9 @@ if ON_POSTGRESQL:
         assert rows() == recorded
 
     @pytest.mark.parametrize("days", [DAYS, (3000,)], ids=["some of the future", "all of the future"])
-    def test_a_run_that_was_killed_is_begun_again(unpartitioned, days):
+    def test_a_run_that_was_killed_is_begun_again(key, unpartitioned, days):
         for day in days:
-            use(ApiKeyFactory(), succeeded=1, at=MIDNIGHT + day * DAY)
+            use(key, succeeded=1, at=MIDNIGHT + day * DAY)
         recorded = rows()
         with transaction.atomic(), connection.cursor() as cursor:
             MIGRATION.promise(cursor, first_id_at(MIDNIGHT + 2 * DAY))
@@ -175,17 +179,17 @@ if ON_POSTGRESQL:
         assert rows() == recorded
 
     def test_a_run_that_was_killed_before_it_was_noted_down_is_done(recorded):
-        migrate()
+        migrate(NAME)
         where = places()
         MigrationRecorder(connection).record_unapplied("keys", NAME)
-        migrate()
+        migrate(NAME)
         assert rows() == recorded
         assert places() == where
 
-    def test_who_writes_tomorrow_is_not_refused_while_it_runs(recorded):
+    def test_who_writes_tomorrow_is_not_refused_while_it_runs(recorded, key):
         with transaction.atomic(), connection.cursor() as cursor:
             MIGRATION.promise(cursor, first_id_at(MIDNIGHT + 2 * DAY))
-        use(ApiKeyFactory(), succeeded=1, at=MIDNIGHT + 2 * DAY - timedelta(milliseconds=1))
+        use(key, succeeded=1, at=MIDNIGHT + 2 * DAY - timedelta(milliseconds=1))
         assert RequestLog.objects.count() == 16
 
 

@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 
 from keys import merchants, proof, search, vault
 from keys.demo import bulk, names, people, story, tables, traffic
-from keys.demo.biographies import KeyLife, save_keys
+from keys.demo.biographies import KeyLife, MerchantLife, save
 from keys.demo.progress import ProgressReport
 from keys.demo.rhythms import Allotment, Rhythm, Span, curve
 from keys.history import Actor
@@ -65,14 +65,14 @@ def test_hours_of_many_batches_are_counted_whole(monkeypatch: pytest.MonkeyPatch
 def test_accounts_that_break_off_leave_whole_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     batches = []
 
-    def save_keys_once(lives: list[KeyLife]) -> None:
-        batches.append(len(lives))
+    def save_once(accounts: list[MerchantLife], keys: list[KeyLife]) -> None:
+        save(accounts, keys)
+        batches.append(len(keys))
         if len(batches) == 2:
             raise KeyboardInterrupt
-        save_keys(lives)
 
     monkeypatch.setattr(bulk, "BATCH", 20)
-    monkeypatch.setattr(bulk, "save_keys", save_keys_once)
+    monkeypatch.setattr(bulk, "save", save_once)
     with pytest.raises(KeyboardInterrupt):
         load()
     assert Merchant.objects.count() == 20

@@ -12,10 +12,10 @@ from uuid import UUID
 
 from django.db import connection
 
-from keys import history, lifecycle, merchants, search
+from keys import chain, history, lifecycle, merchants, search
 from keys.demo import tables
 from keys.history import Actor
-from keys.models import ApiKey, Change, HistoryEntry, Merchant, MerchantTerm
+from keys.models import ApiKey, Change, HistoryEntry, HistoryHead, Merchant, MerchantTerm
 from keys.models.history import Action
 from keys.models.verifier import ChangeKind
 from keys.naming import fold
@@ -123,20 +123,26 @@ def _require_order(entries: Sequence[HistoryEntry], at: datetime) -> None:
         raise ValueError(f"{at} is before {entries[-1].at}, the step before")
 
 
-def save_merchants(lives: Sequence[MerchantLife]) -> None:
-    """Insert accounts, the words by which they are found, and their history."""
+def save(accounts: Sequence[MerchantLife], keys: Sequence[KeyLife]) -> None:
+    """Insert accounts that are new with all that they have: their keys, and the history of both."""
+    _save_merchants(accounts)
+    _save_keys(keys)
+    _save_history([*accounts, *keys])
+
+
+def _save_merchants(lives: Sequence[MerchantLife]) -> None:
+    """Insert accounts, and the words by which they are found."""
     accounts = [life.merchant for life in lives]
     tables.insert_objects(Merchant, accounts)
     words = ((account.pk, term) for account in accounts for term in search.terms(account))
     tables.insert(MerchantTerm, ("merchant_id", "term"), words)
-    tables.insert_objects(HistoryEntry, _in_order(lives))
     # An account is inserted as it is now, and only an update would have told of it.
     columns = ("at", "subject_id", "status", "kind")
     tables.insert(Change, columns, ((*move, ChangeKind.MERCHANT) for move in _moves(lives)))
 
 
-def save_keys(lives: Sequence[KeyLife]) -> None:
-    """Insert keys as Enabled, move them to where they are now, and insert their history."""
+def _save_keys(lives: Sequence[KeyLife]) -> None:
+    """Insert keys as Enabled, and move them to where they are now."""
     tables.insert_objects(ApiKey, map(_newborn, lives))
     ended = [life.key.pk for life in lives if not life.key.is_enabled]
     revoked = [life.key.pk for life in lives if life.key.is_revoked]
@@ -146,8 +152,17 @@ def save_keys(lives: Sequence[KeyLife]) -> None:
         ApiKey.objects.filter(pk__in=revoked[start : start + AT_ONCE]).update(
             status="revoked", secret_ciphertext=None
         )
-    tables.insert_objects(HistoryEntry, _in_order(lives))
     _date_changes(lives)
+
+
+def _save_history(lives: Iterable[MerchantLife | KeyLife]) -> None:
+    """Insert what happened in its order, each row at the end of its account's chain."""
+    heads: dict[UUID, chain.Head] = {}
+    entries = _in_order(lives)
+    for entry in entries:
+        heads[entry.chain] = chain.join(entry, heads.get(entry.chain) or chain.start(entry.chain))
+    tables.insert_objects(HistoryEntry, entries)
+    tables.insert(HistoryHead, chain.Head._fields, heads.values())
 
 
 def _date_changes(lives: Sequence[KeyLife]) -> None:

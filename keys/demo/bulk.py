@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db import transaction
 
 from keys.demo import calls, names, people, tables, traffic
-from keys.demo.biographies import KeyLife, MerchantLife, save_keys, save_merchants
+from keys.demo.biographies import KeyLife, MerchantLife, save
 from keys.demo.calls import Call, Habit
 from keys.demo.progress import ProgressReport
 from keys.demo.rhythms import HOUR, Rhythm, Span, curve
@@ -110,8 +110,7 @@ class _Builder:
             life = self._account(age)
             lives.append(life)
             key_lives += self._keys_of(life.merchant, keys)
-        save_merchants(lives)
-        save_keys(key_lives)
+        save(lives, key_lives)
 
     @property
     def _latest(self) -> datetime:

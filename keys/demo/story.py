@@ -9,7 +9,7 @@ from typing import NamedTuple
 from django.db import transaction
 
 from keys.demo import people, roles, traffic
-from keys.demo.biographies import KeyLife, MerchantLife, save_keys, save_merchants
+from keys.demo.biographies import KeyLife, MerchantLife, save
 from keys.demo.calls import Habit
 from keys.demo.cast import NORTHWIND, PARTS, Part
 from keys.demo.improvise import scenes as improvise
@@ -143,8 +143,7 @@ def load(*, now: datetime, seed: int, report: ProgressReport, scale: float = 1.0
         stage = Stage(Span.of_hours(HOURS, until=now), actors, random)
         accounts = [open_account(part, stage) for part in PARTS]
         lives = [life for account in accounts for life in tell(account, stage)]
-        save_merchants([account.life for account in accounts])
-        save_keys([told.life for told in lives])
+        save([account.life for account in accounts], [told.life for told in lives])
         clients = [_client(told, stage) for told in lives if told.scene.per_day]
         total = round(scale * SCALE * sum(client.volume * sum(client.volumes) for client in clients))
         report.step("Requests", total)

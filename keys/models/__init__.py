@@ -2,7 +2,7 @@
 
 from keys.models.access import Invitation, Membership, User
 from keys.models.apikey import ApiKey
-from keys.models.history import HistoryEntry
+from keys.models.history import HistoryEntry, HistoryHead
 from keys.models.merchant import Merchant, MerchantTerm
 from keys.models.recording import RecordingLoss, SpoolFile
 from keys.models.requestlog import RequestLog, UsageHour, UsageMinute
@@ -13,6 +13,7 @@ __all__ = [
     "ApiKey",
     "Change",
     "HistoryEntry",
+    "HistoryHead",
     "Invitation",
     "Membership",
     "Merchant",

@@ -1,10 +1,13 @@
 """The history: who did what to which merchant account, API key or person. Rows are only ever added."""
 
+from uuid import UUID
+
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
-from keys.identifiers import new_id
+from keys.chain import PLATFORM, VERSION, chain_name
+from keys.identifiers import HISTORY, encode, new_id
 from keys.models.apikey import ApiKey
 from keys.models.merchant import Merchant
 
@@ -58,6 +61,11 @@ class HistoryEntry(models.Model):
     address = models.GenericIPAddressField(null=True)
     user_agent = models.CharField(max_length=300, blank=True)
     request_id = models.CharField(max_length=64, blank=True)
+    # The row's place in its chain, the hash of the row before it, and its own (keys/chain.py).
+    sequence = models.PositiveBigIntegerField(editable=False)
+    chain_version = models.PositiveSmallIntegerField(default=VERSION, db_default=VERSION, editable=False)
+    previous_hash = models.BinaryField(max_length=32, editable=False)
+    hash = models.BinaryField(max_length=32, editable=False)
 
     class Meta:
         verbose_name_plural = "history"
@@ -68,6 +76,12 @@ class HistoryEntry(models.Model):
             models.CheckConstraint(
                 condition=models.Q(actor_kind__in=ActorKind.values), name="history_actor_is_known"
             ),
+            models.UniqueConstraint(fields=["merchant", "sequence"], name="history_place_once"),
+            models.UniqueConstraint(
+                fields=["sequence"],
+                condition=models.Q(merchant=None),
+                name="history_platform_place_once",
+            ),
         ]
         indexes = [
             models.Index(fields=["merchant", "-at", "-id"], name="history_by_merchant"),
@@ -76,3 +90,23 @@ class HistoryEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_action_display()} by {self.actor_name}"
+
+    @property
+    def chain(self) -> UUID:
+        return self.merchant_id or PLATFORM
+
+    @property
+    def public_id(self) -> str:
+        return encode(HISTORY, self.id)
+
+
+class HistoryHead(models.Model):
+    """The end of a chain. Its row is locked while a row is added, so that those who write come one after the other."""
+
+    # The merchant account, or PLATFORM of keys/chain.py.
+    chain = models.UUIDField(primary_key=True, editable=False)
+    sequence = models.PositiveBigIntegerField(default=0, editable=False)
+    hash = models.BinaryField(max_length=32, editable=False)
+
+    def __str__(self) -> str:
+        return f"{chain_name(self.chain)}, row {self.sequence:,}"

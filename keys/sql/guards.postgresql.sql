@@ -75,3 +75,49 @@ FOR EACH ROW EXECUTE FUNCTION keys_refuse('A history row is never deleted')
 ---
 CREATE OR REPLACE TRIGGER guard_history_truncate BEFORE TRUNCATE ON keys_historyentry
 FOR EACH STATEMENT EXECUTE FUNCTION keys_refuse('A history row is never deleted')
+---
+-- Asked once a statement, so that many rows at once cost little more than their look-ups.
+CREATE OR REPLACE FUNCTION keys_guard_history_place() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  history text := quote_ident(TG_TABLE_SCHEMA) || '.' || quote_ident(TG_TABLE_NAME);
+  misplaced boolean;
+BEGIN
+  EXECUTE format('SELECT EXISTS (
+    SELECT FROM added
+    WHERE octet_length(hash) <> 32 OR previous_hash IS DISTINCT FROM CASE
+      WHEN sequence = 1 THEN decode(repeat(''00'', 32), ''hex'')
+      WHEN merchant_id IS NULL THEN
+        (SELECT earlier.hash FROM %1$s AS earlier
+         WHERE earlier.merchant_id IS NULL AND earlier.sequence = added.sequence - 1)
+      ELSE
+        (SELECT earlier.hash FROM %1$s AS earlier
+         WHERE earlier.merchant_id = added.merchant_id AND earlier.sequence = added.sequence - 1)
+    END)', history) INTO misplaced;
+  IF misplaced THEN
+    RAISE EXCEPTION 'A history row comes after the last one of its chain'
+      USING ERRCODE = 'check_violation', TABLE = TG_TABLE_NAME;
+  END IF;
+  RETURN NULL;
+END
+$$
+---
+CREATE OR REPLACE TRIGGER guard_history_place AFTER INSERT ON keys_historyentry
+REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION keys_guard_history_place()
+---
+CREATE OR REPLACE FUNCTION keys_guard_head() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF NEW.chain = OLD.chain AND NEW.sequence > OLD.sequence AND octet_length(NEW.hash) = 32 THEN
+    RETURN NEW;
+  END IF;
+  RAISE EXCEPTION 'The head of a chain only moves forward' USING ERRCODE = 'check_violation', TABLE = TG_TABLE_NAME;
+END
+$$
+---
+CREATE OR REPLACE TRIGGER guard_head_update BEFORE UPDATE ON keys_historyhead
+FOR EACH ROW EXECUTE FUNCTION keys_guard_head()
+---
+CREATE OR REPLACE TRIGGER guard_head_delete BEFORE DELETE ON keys_historyhead
+FOR EACH ROW EXECUTE FUNCTION keys_refuse('The head of a chain is never deleted')
+---
+CREATE OR REPLACE TRIGGER guard_head_truncate BEFORE TRUNCATE ON keys_historyhead
+FOR EACH STATEMENT EXECUTE FUNCTION keys_refuse('The head of a chain is never deleted')

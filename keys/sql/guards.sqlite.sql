@@ -131,3 +131,44 @@ CREATE TRIGGER guard_history_delete BEFORE DELETE ON keys_historyentry
 BEGIN
   SELECT RAISE(ABORT, 'A history row is never deleted');
 END
+---
+-- Unique constraints alone would let REPLACE take the row that has the place.
+CREATE TRIGGER guard_history_place BEFORE INSERT ON keys_historyentry
+WHEN length(NEW.hash) IS NOT 32
+  OR EXISTS (SELECT 1 FROM keys_historyentry WHERE merchant_id IS NEW.merchant_id AND sequence = NEW.sequence)
+  OR NEW.previous_hash IS NOT CASE
+       WHEN NEW.sequence = 1 THEN zeroblob(32)
+       WHEN NEW.sequence > 1 THEN (SELECT hash FROM keys_historyentry
+                                   WHERE merchant_id IS NEW.merchant_id AND sequence = NEW.sequence - 1)
+     END
+  OR NEW.previous_hash IS NULL
+BEGIN
+  SELECT RAISE(ABORT, 'A history row comes after the last one of its chain');
+END
+---
+CREATE TRIGGER guard_head_replace BEFORE INSERT ON keys_historyhead
+WHEN EXISTS (SELECT 1 FROM keys_historyhead WHERE rowid = NEW.rowid)
+  OR EXISTS (SELECT 1 FROM keys_historyhead WHERE chain = NEW.chain)
+BEGIN
+  SELECT RAISE(ABORT, 'The head of a chain is never replaced');
+END
+---
+CREATE TRIGGER guard_head_rowid AFTER INSERT ON keys_historyhead
+WHEN NEW.rowid < 1
+BEGIN
+  SELECT RAISE(ABORT, 'The rowid of a head is positive');
+END
+---
+CREATE TRIGGER guard_head_update BEFORE UPDATE ON keys_historyhead
+WHEN NEW.rowid IS NOT OLD.rowid
+  OR NEW.chain IS NOT OLD.chain
+  OR NEW.sequence <= OLD.sequence
+  OR length(NEW.hash) IS NOT 32
+BEGIN
+  SELECT RAISE(ABORT, 'The head of a chain only moves forward');
+END
+---
+CREATE TRIGGER guard_head_delete BEFORE DELETE ON keys_historyhead
+BEGIN
+  SELECT RAISE(ABORT, 'The head of a chain is never deleted');
+END
