@@ -11,6 +11,7 @@ from django.db import connection
 
 from keys import lifecycle
 from keys.identifiers import new_id
+from keys.integrity import Verification
 from keys.models import ApiKey, HistoryEntry, Merchant, MerchantTerm, RequestLog, UsageHour, UsageMinute
 from keys.models.history import Action
 from tests.factories import ActorFactory, ApiKeyFactory, MerchantFactory
@@ -40,9 +41,14 @@ def racers(django_db_setup) -> Iterator[Racers]:
 
 
 @pytest.fixture(autouse=True)
-def nothing_else_connected(transactional_db) -> None:
-    """The test's own connection holds no transaction that could keep the processes waiting."""
+def nothing_else_connected(transactional_db) -> Iterator[None]:
+    """The test's own connection holds no transaction that could keep the processes waiting.
+
+    Whatever they have done, the history's chains are whole afterwards.
+    """
     assert not connection.in_atomic_block
+    yield
+    assert list(Verification().findings()) == []
 
 
 def events(key: ApiKey) -> list[HistoryEntry]:

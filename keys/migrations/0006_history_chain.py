@@ -1,4 +1,4 @@
-"""Give each row of the history its place in a chain: see keys/chain.py and docs/decisions/0011.
+"""Give each row of the history its place in a chain: see keys/chain.py and docs/decisions/0012.
 
 The rows that are there join in the order of their times, read and written a batch at a time. It is one transaction: a
 run that is interrupted leaves everything as it was.
