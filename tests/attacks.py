@@ -325,7 +325,8 @@ def statements_of_postgresql() -> list[Attack]:
         Attack("TRUNCATE people, and keys with them", "TRUNCATE keys_user CASCADE", "never deleted"),
         Attack(
             "TRUNCATE several tables at once",
-            "TRUNCATE keys_historyentry, keys_apikey, keys_merchant, keys_merchantterm RESTART IDENTITY",
+            "TRUNCATE keys_historyentry, keys_apikey, keys_merchant, keys_merchantterm, keys_membership, "
+            "keys_invitation RESTART IDENTITY",
             "never deleted",
         ),
         Attack("MERGE into another state", merge + "UPDATE SET status = 'enabled'", TRANSITION),

@@ -60,7 +60,8 @@ def scene(db) -> dict[str, str]:
     ApiKey.objects.filter(name__in=["disabled", "revoked"]).update(status="disabled")
     ApiKey.objects.filter(name="revoked").update(status="revoked", secret_ciphertext=None)
     (entry,) = lifecycle.compose_creation(key=keys["enabled"], actor=actor)
-    history.append([entry, merchants.compose_creation(merchant=empty, actor=actor)])
+    with transaction.atomic():
+        history.append([entry, merchants.compose_creation(merchant=empty, actor=actor)])
     # PostgreSQL empties or alters no table whose foreign keys are still to be checked.
     connection.check_constraints()
     targets = keys | {"merchant": merchant, "empty": empty, "entry": entry}
