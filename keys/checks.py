@@ -4,8 +4,10 @@ docs/checks.md lists them. An API of the platform that only verifies keys has so
 asked for those.
 """
 
+import os
 import re
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,6 +25,20 @@ TOKEN_LENGTH_MIN = 32
 # What `Authorization: Bearer` can carry (RFC 6750, section 2.1).
 TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+SECRET_LENGTH_MIN, SECRET_CHARACTERS_MIN = 32, 10
+# What a production host tells browsers, and what every host does. A settings module of one's own can take it back.
+OF_PRODUCTION = {
+    "SESSION_COOKIE_SECURE": True,
+    "CSRF_COOKIE_SECURE": True,
+    "SECURE_SSL_REDIRECT": True,
+    "SESSION_COOKIE_HTTPONLY": True,
+    "CSRF_COOKIE_HTTPONLY": True,
+    "SECURE_CONTENT_TYPE_NOSNIFF": True,
+    "X_FRAME_OPTIONS": "DENY",
+    "DEBUG": False,
+}
+HSTS_SECONDS_MIN = 60 * 60 * 24 * 30
+REMOTE_TLS = {"require", "verify-ca", "verify-full"}
 
 
 @register()
@@ -95,10 +111,141 @@ def public_address(**kwargs: Any) -> list[CheckMessage]:
     return []
 
 
+def _is_production() -> bool:
+    return urlsplit(getattr(settings, "PUBLIC_URL", "")).scheme == "https"
+
+
+@register(Tags.security)
+def secret_key(**kwargs: Any) -> list[CheckMessage]:
+    """Who guesses it signs in as anybody."""
+    if not _is_production() or (
+        len(settings.SECRET_KEY) >= SECRET_LENGTH_MIN
+        and len(set(settings.SECRET_KEY)) >= SECRET_CHARACTERS_MIN
+        and not settings.SECRET_KEY.startswith("django-insecure")
+    ):
+        return []
+    return [
+        Error(
+            f"SECRET_KEY could be guessed: it has fewer than {SECRET_LENGTH_MIN} characters, or hardly any different "
+            "ones, or is one of those that Django makes for development.",
+            hint=f"Make one with: python -c '{HOW_TO_MAKE_ONE}'",
+            id="keys.E005",
+        )
+    ]
+
+
+@register(Tags.security)
+def allowed_hosts(**kwargs: Any) -> list[CheckMessage]:
+    """A host that anybody may claim ends up in links, and in what is cached on the way."""
+    wide = [host for host in settings.ALLOWED_HOSTS if host.startswith(("*", "."))]
+    if not _is_production() or not wide:
+        return []
+    return [
+        Error(
+            f"ALLOWED_HOSTS allows hosts without naming them: {', '.join(wide)}.",
+            hint="Name each host that people type, or leave it out: that of PUBLIC_URL is allowed by itself.",
+            id="keys.E006",
+        )
+    ]
+
+
+@register(Tags.security)
+def separate_secrets(**kwargs: Any) -> list[CheckMessage]:
+    """Each secret is kept from somebody who may have another: one text in two places gives away both."""
+    places = {
+        "SECRET_KEY": [settings.SECRET_KEY],
+        "KEYS_ENCRYPTION_KEYS": getattr(settings, "KEYS_ENCRYPTION_KEYS", []),
+        "KEYS_GATEWAY_TOKENS": getattr(settings, "KEYS_GATEWAY_TOKENS", []),
+    }
+    shared = sorted(
+        f"{one} and {other}" for one, other in combinations(places, 2) if {*places[one]} & {*places[other]}
+    )
+    return [
+        Error(
+            f"One secret is used for two purposes: {names}.",
+            hint=f"Make another one with: python -c '{HOW_TO_MAKE_ONE}'",
+            id="keys.E007",
+        )
+        for names in shared
+    ]
+
+
+@register(Tags.security)
+def files_of_others(**kwargs: Any) -> list[CheckMessage]:
+    """The data directory holds secrets and, on SQLite, all there is: nobody else on the machine may read it."""
+    folder = getattr(settings, "DATA_DIR", None)
+    if os.name != "posix" or folder is None or not folder.is_dir() or not folder.stat().st_mode & 0o077:
+        return []
+    open_to_others = sorted(
+        path.name for path in folder.iterdir() if path.is_file() and path.stat().st_mode & 0o077
+    )
+    if not open_to_others:
+        return []
+    return [
+        Error(
+            f"Others on this machine can read {folder}: {', '.join(open_to_others[:5])}.",
+            hint=f"chmod -R go= {folder}",
+            id="keys.E008",
+        )
+    ]
+
+
+@register(Tags.security)
+def browser_protection(**kwargs: Any) -> list[CheckMessage]:
+    """For whoever has a settings module of their own: what it takes back of a production host's protection."""
+    if not _is_production():
+        return []
+    weak = [name for name, value in OF_PRODUCTION.items() if getattr(settings, name) != value]
+    weak += ["SECURE_HSTS_SECONDS"] if settings.SECURE_HSTS_SECONDS < HSTS_SECONDS_MIN else []
+    directives = settings.CONTENT_SECURITY_POLICY.get("DIRECTIVES", {})
+    allowed = {source for sources in directives.values() if isinstance(sources, list) for source in sources}
+    weak += ["CONTENT_SECURITY_POLICY"] if not directives or allowed - {"'self'", "'none'"} else []
+    if not weak:
+        return []
+    return [
+        Error(
+            f"These settings are weaker than a production host's: {', '.join(weak)}.",
+            hint="Leave them as merchantadmin/settings.py has them.",
+            id="keys.E009",
+        )
+    ]
+
+
+@register(Tags.security)
+def demo_data(**kwargs: Any) -> list[CheckMessage]:
+    if not _is_production() or not settings.DEMO:
+        return []
+    return [
+        Warning(
+            "DEMO is on: a new database of this production host would be filled with made-up merchants and people.",
+            hint="Leave DEMO unset.",
+            id="keys.W004",
+        )
+    ]
+
+
+@register(Tags.security)
+def database_in_the_open(**kwargs: Any) -> list[CheckMessage]:
+    """Digests, ciphertexts and the history on a network, where nothing says that libpq must encrypt."""
+    database = settings.DATABASES["default"]
+    host = str(database.get("HOST") or "")
+    if not database["ENGINE"].endswith("postgresql") or host.startswith("/") or host in {"", *LOOPBACK}:
+        return []
+    if database.get("OPTIONS", {}).get("sslmode") in REMOTE_TLS:
+        return []
+    return [
+        Warning(
+            f"The connection to the PostgreSQL server {host} need not be encrypted.",
+            hint="Add ?sslmode=verify-full (or require) to DATABASE_URL.",
+            id="keys.W005",
+        )
+    ]
+
+
 @register(Tags.security)
 def mail_server(**kwargs: Any) -> list[CheckMessage]:
     """Who reads a link before the person it is for can join in their place."""
-    if not hasattr(settings, "PUBLIC_URL") or urlsplit(settings.PUBLIC_URL).scheme != "https":
+    if not _is_production():
         return []
     if settings.EMAIL_BACKEND != "django.core.mail.backends.console.EmailBackend":
         return []

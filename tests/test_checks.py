@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from cryptography.fernet import Fernet
@@ -11,8 +12,17 @@ from django.db import connection
 from django.test import override_settings
 
 from keys import guards
+from keys.checks import OF_PRODUCTION
 
 ROOT = Path(__file__).parent.parent
+PRODUCTION = {
+    "PUBLIC_URL": "https://console.example.com",
+    "TRUSTED_PROXY_COUNT": 1,
+    "DEMO": False,
+    "SECRET_KEY": "Zq8-mT3vKx0yWb7nLd5cRf2hJs9gPa4e",
+    "SECURE_HSTS_SECONDS": 31_536_000,
+    **OF_PRODUCTION,
+}
 
 
 def found(*, databases: list[str] | None = None) -> dict[str, str]:
@@ -95,10 +105,8 @@ def test_the_hint_for_gateway_tokens_makes_one_that_is_accepted(capsys):
 
 
 def test_keys_w001_https_that_no_proxy_vouches_for():
-    with override_settings(PUBLIC_URL="https://console.example.com", TRUSTED_PROXY_COUNT=0):
-        assert "keys.W001" in found()
-    with override_settings(PUBLIC_URL="https://console.example.com", TRUSTED_PROXY_COUNT=1):
-        assert found() == {}
+    with override_settings(**PRODUCTION | {"TRUSTED_PROXY_COUNT": 0}):
+        assert list(found()) == ["keys.W001"]
 
 
 def test_keys_w002_plain_http_that_others_reach():
@@ -117,3 +125,83 @@ def test_keys_w003_links_in_the_log_of_a_production_host():
         assert "keys.W003" in found()
     with override_settings(PUBLIC_URL="http://127.0.0.1:8000", EMAIL_BACKEND=console):
         assert found() == {}
+
+
+def test_a_sound_production_host_is_left_in_peace():
+    with override_settings(**PRODUCTION):
+        assert found() == {}
+
+
+@pytest.mark.parametrize("secret", ["short", "a" * 64, "django-insecure-Zq8-mT3vKx0yWb7nLd5cRf2hJs9gPa4e"])
+def test_keys_e005_a_secret_key_that_could_be_guessed(secret):
+    with override_settings(**PRODUCTION | {"SECRET_KEY": secret}):
+        message = found()["keys.E005"]
+    assert secret not in message
+
+
+@pytest.mark.parametrize("host", ["*", "*.example.com", ".example.com"])
+def test_keys_e006_hosts_that_nobody_has_named(host):
+    with override_settings(**PRODUCTION, ALLOWED_HOSTS=["console.example.com", host]):
+        assert host in found()["keys.E006"]
+
+
+def test_keys_e007_one_secret_for_two_purposes():
+    key = Fernet.generate_key().decode()
+    with override_settings(KEYS_ENCRYPTION_KEYS=[key], KEYS_GATEWAY_TOKENS=[key]):
+        message = found()["keys.E007"]
+    assert "KEYS_ENCRYPTION_KEYS and KEYS_GATEWAY_TOKENS" in message
+    assert key not in message
+
+
+def test_keys_e008_files_that_others_can_read(tmp_path):
+    tmp_path.chmod(0o755)
+    secret = tmp_path / "encryption_key"
+    secret.write_text("kept")
+    secret.chmod(0o644)
+    with override_settings(DATA_DIR=tmp_path):
+        assert "encryption_key" in found()["keys.E008"]
+        secret.chmod(0o600)
+        assert found() == {}
+        # Nobody else gets as far as the file.
+        secret.chmod(0o644)
+        tmp_path.chmod(0o700)
+        assert found() == {}
+
+
+@pytest.mark.parametrize(
+    "weaker",
+    [
+        *(
+            {name: not value if isinstance(value, bool) else "SAMEORIGIN"}
+            for name, value in OF_PRODUCTION.items()
+        ),
+        {"SECURE_HSTS_SECONDS": 3600},
+        {"CONTENT_SECURITY_POLICY": {"DIRECTIVES": {"script-src": ["'self'", "'unsafe-inline'"]}}},
+        {"CONTENT_SECURITY_POLICY": {}},
+    ],
+)
+def test_keys_e009_protection_that_was_taken_back(weaker):
+    with override_settings(**PRODUCTION | weaker):
+        assert set(weaker) == set(re.findall(r"\b[A-Z_]{5,}\b", found()["keys.E009"]))
+
+
+def test_keys_w004_demo_data_in_production():
+    with override_settings(**PRODUCTION | {"DEMO": True}):
+        assert list(found()) == ["keys.W004"]
+
+
+@pytest.mark.parametrize(
+    ("host", "options", "is_open"),
+    [
+        ("db.example.com", {}, True),
+        ("db.example.com", {"sslmode": "prefer"}, True),
+        ("db.example.com", {"sslmode": "verify-full"}, False),
+        ("127.0.0.1", {}, False),
+        ("/run/postgresql", {}, False),
+        ("", {}, False),
+    ],
+)
+def test_keys_w005_a_database_that_is_read_along_the_way(host, options, is_open):
+    database = {"ENGINE": "django.db.backends.postgresql", "HOST": host, "OPTIONS": options}
+    with patch.object(settings, "DATABASES", {"default": database}):
+        assert ("keys.W005" in found()) is is_open

@@ -68,9 +68,10 @@ def nothing_here(request: Request) -> Answer:
 
 def failed(request: Request, error: Exception) -> Answer:
     """The answer where there is none, and what the log says of it."""
+    of = {"request_id": request.id}
     if isinstance(error, DirectoryUnavailable):
         if error.__cause__ is not None:
-            logger.error("A key could not be looked up: %s", error.__cause__)
+            logger.error("A key could not be looked up: %s", error.__cause__, extra=of)
         return problems.document(problems.UNAVAILABLE, request_id=request.id)
-    logger.error("A request to the gateway failed", exc_info=error)
+    logger.error("A request to the gateway failed", exc_info=error, extra=of)
     return problems.document(problems.INTERNAL_ERROR, request_id=request.id)

@@ -65,6 +65,12 @@ def assert_told_well(response: HttpResponse, address: str) -> None:
     assert response["X-Content-Type-Options"] == "nosniff", address
     assert response["Referrer-Policy"] == "same-origin", address
     assert response["Cross-Origin-Opener-Policy"] == "same-origin", address
+    assert response["Cross-Origin-Resource-Policy"] == "same-origin", address
+    allowed = re.findall(r"([\w-]+)=\(self\)", response["Permissions-Policy"])
+    assert allowed == ["clipboard-write", "publickey-credentials-create", "publickey-credentials-get"], (
+        address
+    )
+    assert "camera=()" in response["Permissions-Policy"], address
     assert {"no-store", "private"} <= set(response["Cache-Control"].split(", ")), address
     assert re.fullmatch("req_[0-9a-z]{26}", response["X-Request-Id"]), address
 
