@@ -10,7 +10,7 @@ PYTEST := $(PY) -m pytest -n logical --maxprocesses 4 --dist loadgroup
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run dev test test-sqlite test-postgresql test-browser test-gateways check bench screenshots lock clean
+.PHONY: help run dev test test-sqlite test-postgresql test-browser test-gateways fuzz check bench screenshots lock clean
 
 help: ## List what can be done
 	@echo 'merchantadmin: API keys of merchant accounts. Say `make` and one of:'
@@ -45,6 +45,12 @@ test-browser: $(VENV)/dev.stamp ## The console in real Chromium, which is instal
 test-gateways: $(VENV)/dev.stamp $(VENV)/gateways.stamp ## The verifier behind nginx, Caddy, HAProxy, Traefik and Envoy, installed where missing
 	$(PY) -m tests.gateways.programs
 	$(PY) -m pytest tests/gateways -m gateway
+
+fuzz: $(VENV)/dev.stamp ## Make up 100,000 cases for the verifier on each database; CASES=1000000 makes up more
+	FUZZ_CASES=$(CASES) TEST_DATABASE=sqlite $(PYTEST) -p tests.fuzzing -m fuzz
+	FUZZ_CASES=$(CASES) $(PY) -m tests.postgres $(PYTEST) --reuse-db -p tests.fuzzing -m fuzz
+
+CASES := 100000
 
 # The settings are looked at as they are on a production host. These secrets keep nothing secret.
 check: export DEBUG := 0

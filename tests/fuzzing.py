@@ -1,17 +1,22 @@
-"""How much is made up: `FUZZ_FACTOR` times as many examples, and a count of all that were tried.
+"""How much is made up, and how much was: the tests that are marked `fuzz`.
 
-`make fuzz` loads this as a plugin of pytest, which then tells the count at the end.
+Usually they try a few cases each. `FUZZ_CASES` asks for so many in all: `make fuzz` sets it, and loads this as a plugin
+of pytest, which tells the count at the end and fails a run that came to fewer.
 """
 
+import math
 import os
 from typing import Any
 
-FACTOR = int(os.environ.get("FUZZ_FACTOR", "1"))
+CASES = int(os.environ.get("FUZZ_CASES", "0"))
+# What all tests together make up where nobody asks for more, schemathesis apart.
+USUAL_CASES = 2_050
+FACTOR = max(1, math.ceil(CASES / USUAL_CASES))
 counted = 0
 
 
 def examples(number: int) -> int:
-    """For `max_examples`."""
+    """For `max_examples`: `number` of them usually."""
     return number * FACTOR
 
 
@@ -22,9 +27,11 @@ def count(cases: int = 1) -> None:
 
 
 def pytest_sessionfinish(session: Any) -> None:
-    """Tell the process that started this one, where the tests run in several."""
+    """Tell the process that started this one, where the tests run in several; that one judges the sum."""
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["fuzzed"] = counted
+    elif counted < CASES:
+        session.exitstatus = session.exitstatus or 1
 
 
 def pytest_testnodedown(node: Any, error: Any) -> None:
@@ -32,4 +39,6 @@ def pytest_testnodedown(node: Any, error: Any) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    terminalreporter.write_line(f"{counted:,} cases were made up and judged.")
+    few = counted < CASES
+    wanted = f" At least {CASES:,} were asked for." if few else ""
+    terminalreporter.write_line(f"{counted:,} cases were made up and judged.{wanted}", red=few)

@@ -4,12 +4,14 @@ from base64 import b64encode
 from uuid import UUID
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from keys.gateway.credentials import HEADER_LENGTH_MAX, NO_MERCHANT, Credential, MalformedCredential, read
 from keys.identifiers import API_KEY, MERCHANT, encode
 from keys.keyformat import MalformedKey, PlaintextKey
+from tests import fuzzing
+from tests.fuzzing import examples
 
 # The examples of docs/key-format.md.
 KEY = "sk_live_0123456789ABCDEFabcdef01234567892RtXU3"
@@ -76,6 +78,8 @@ MALFORMED = {
     "a scheme twice": {"authorization": f"Bearer Bearer {KEY}"},
     "one header sent twice": {"authorization": f"Bearer {KEY},Bearer {KEY}"},
     "X-API-Key sent twice": {"api_key": f"{KEY},{KEY}"},
+    "a space that HTTP does not know": {"authorization": f"Bearer {KEY}\xa0"},
+    "a break that HTTP does not know": {"authorization": f"\x85Bearer {KEY}"},
     "spaces around X-API-Key": {"api_key": f" {KEY}"},
     "a parameter after the key": {"authorization": f'Bearer {KEY} realm="x"'},
     "a NUL": {"api_key": f"{KEY}\x00"},
@@ -124,6 +128,8 @@ header = st.none() | st.text()
 schemes = st.sampled_from(["Basic ", "Bearer ", "basic", "Basic  ", "Negotiate "])
 
 
+@pytest.mark.fuzz
+@settings(max_examples=examples(60))
 @given(
     header
     | st.builds(lambda scheme, token: scheme + token, schemes, st.text())
@@ -136,5 +142,6 @@ schemes = st.sampled_from(["Basic ", "Bearer ", "basic", "Basic  ", "Negotiate "
 def test_no_header_breaks_the_reader_nor_conjures_up_a_key(
     authorization: str | None, api_key: str | None
 ) -> None:
+    fuzzing.count()
     with pytest.raises((MalformedCredential, MalformedKey)):
         PlaintextKey(read(authorization, api_key).key)

@@ -18,6 +18,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
 from hypothesis import example, given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from keys.gateway import accesslog, logfile, reports
@@ -27,7 +28,9 @@ from keys.gateway.reports import Window
 from keys.identifiers import REQUEST, encode, new_id
 from keys.management.commands import import_requests
 from keys.models import ApiKey, RequestLog
+from tests import fuzzing
 from tests.factories import ApiKeyFactory, RecordFactory
+from tests.fuzzing import examples
 from tests.recounts import assert_rollups_equal_rows
 from tests.test_gateway_server import database_url
 
@@ -265,6 +268,8 @@ def test_an_address_that_is_none_is_left_out(api_key: ApiKey, log: Path) -> None
     assert RequestLog.objects.get().address is None
 
 
+@pytest.mark.fuzz
+@hypothesis_settings(max_examples=examples(60))
 @given(
     st.binary(max_size=300)
     | st.recursive(
@@ -301,6 +306,7 @@ def test_an_address_that_is_none_is_left_out(api_key: ApiKey, log: Path) -> None
 )
 @example(b'{"request_id": "x", "key_id": "x", "duration": 1' + b"0" * 400 + b', "time": 1}')
 def test_no_line_stops_it(line: bytes) -> None:
+    fuzzing.count()
     window = Window.around(datetime.now(UTC))
     for form in accesslog.FORMATS:
         with pytest.raises(NotImported):

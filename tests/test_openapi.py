@@ -1,7 +1,6 @@
 """`GET /v1/openapi.json`: a valid description of all calls, to which every answer of the running server keeps."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -23,8 +22,8 @@ from tests.test_gateway_server import port  # noqa: F401
 
 ROOT = Path(__file__).parent.parent
 DOCS = (ROOT / "docs" / "http-api.md").read_text()
-# Long enough for the examples, the edges of every schema, and some more; FUZZ_SECONDS makes it longer.
-SECONDS = 20
+# Long enough for the examples, the edges of every schema, and some more; or for very much more.
+SECONDS, SECONDS_AT_LENGTH = 20, 150
 CASES_MIN = 500
 
 
@@ -154,15 +153,16 @@ def configuration(key: ApiKey) -> str:
     """
 
 
+@pytest.mark.fuzz
 @pytest.mark.process
 @pytest.mark.django_db(transaction=True)
 def test_the_running_server_keeps_to_it(port: int, tmp_path: Path) -> None:  # noqa: F811
     """schemathesis sends what the document allows and what it forbids, and holds every answer to it."""
     (tmp_path / "schemathesis.toml").write_text(configuration(ApiKeyFactory()))
-    seconds = int(os.environ.get("FUZZ_SECONDS", SECONDS))
+    seconds = SECONDS_AT_LENGTH if fuzzing.CASES else SECONDS
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "run", f"http://127.0.0.1:{port}/v1/openapi.json"),
-        *("--max-time", str(seconds), "--max-examples", "100000" if seconds > SECONDS else "100"),
+        *("--max-time", str(seconds), "--max-examples", str(fuzzing.CASES or 100)),
         *("--phases", "examples,coverage,fuzzing", "--report", "json", "--report-json-path", "report.json"),
     ]
     ran = subprocess.run(

@@ -1,8 +1,6 @@
 """Which request needs which permission: the routes against a plain reference, and paths meant to fool."""
 
-import re
 import time
-from itertools import pairwise, product
 from urllib.parse import quote
 
 import pytest
@@ -10,72 +8,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from keys.permissions import PATH_LENGTH_MAX, Access, Catalogue, Need, Permission, catalogue, split_path
+from tests import fuzzing
+from tests.fuzzing import examples
+from tests.plain_routes import groupings, plain_needs, plain_split
 
 
 def of(resource: str, access: str) -> Need:
     return Need(Permission(resource, Access(access)))
-
-
-def plain_split(path: str) -> list[str] | None:
-    """What `split_path` promises, one character after the other."""
-    path = path.split("?", maxsplit=1)[0]
-    if not path.startswith("/") or len(path) > 8192:
-        return None
-    segments, octets, position = [], b"", 1
-    while position < len(path):
-        escape = re.match(r"%([0-9A-Fa-f]{2})", path[position : position + 3])
-        if ord(path[position]) > 127:
-            return None
-        if path[position] == "/":
-            segments.append(octets)
-            octets = b""
-        else:
-            octets += bytes([int(escape[1], 16)]) if escape else path[position].encode()
-        position += 3 if escape else 1
-    decoded = []
-    for segment in [*segments, octets]:
-        try:
-            text = segment.decode("utf-8", "strict")
-        except UnicodeDecodeError:
-            return None
-        if text in ("", ".", "..") or any(c in "/\\;?#%" or ord(c) < 32 or 127 <= ord(c) < 160 for c in text):
-            return None
-        decoded.append(text)
-    return decoded
-
-
-def fits(pattern: str, segments: list[str]) -> tuple[int, ...] | None:
-    """How the route fits: for each of its segments 0 (a word), 1 (a parameter) or 2 (the rest); or None."""
-    kinds: list[int] = []
-    parts = pattern[1:].split("/")
-    for place, part in enumerate(parts):
-        if part == "**":
-            return (*kinds, 2) if len(segments) > place else None
-        if place >= len(segments) or (not part.startswith("{") and part != segments[place]):
-            return None
-        kinds.append(1 if part.startswith("{") else 0)
-    return tuple(kinds) if len(parts) == len(segments) else None
-
-
-def plain_needs(routes: dict[str, Need], method: str, segments: list[str]) -> list[Need]:
-    """The needs of all routes that fit, the one that wins first."""
-    method = "GET" if method == "HEAD" else method
-    fitting = [
-        (kinds, need)
-        for route, need in routes.items()
-        if route.startswith(f"{method} ")
-        and (kinds := fits(route.removeprefix(f"{method} "), segments)) is not None
-    ]
-    return [need for _, need in sorted(fitting, key=lambda each: each[0])]
-
-
-def groupings(segments: list[str]) -> list[list[str]]:
-    """All ways to take neighbours together as one segment with slashes inside, the plain one first."""
-    ways = []
-    for cuts in product([True, False], repeat=len(segments) - 1):
-        places = [0, *[place for place, cut in enumerate(cuts, 1) if cut], len(segments)]
-        ways.append(["/".join(segments[start:end]) for start, end in pairwise(places)])
-    return ways
 
 
 words = st.sampled_from(["a", "b", "c"])
@@ -140,10 +79,13 @@ paths = st.builds(
 )
 
 
+@pytest.mark.fuzz
+@settings(max_examples=examples(60))
 @given(paths | st.text())
 @example("/" + "a" * 8191)
 @example("/" + "a" * 8192)
 def test_paths_are_split_as_the_plain_reference_splits_them(path: str) -> None:
+    fuzzing.count()
     assert split_path(path) == plain_split(path)
 
 
@@ -159,21 +101,25 @@ def test_every_trick_and_every_character_is_split_as_the_plain_reference_splits_
 methods = st.sampled_from(["GET", "POST", "HEAD", "DELETE", "get", "", "GET "]) | st.text(max_size=4)
 
 
-@settings(max_examples=120)
+@pytest.mark.fuzz
+@settings(max_examples=examples(120))
 @given(catalogues(), methods, paths | st.lists(words, max_size=6).map(lambda parts: "/" + "/".join(parts)))
 def test_routes_are_matched_as_the_plain_reference_matches_them(
     made: Catalogue, method: str, path: str
 ) -> None:
+    fuzzing.count()
     segments = plain_split(path)
     expected = plain_needs(made.routes, method, segments) if segments is not None else []
     assert made.need(method, path) == (expected[0] if expected else None)
 
 
-@settings(max_examples=120)
+@pytest.mark.fuzz
+@settings(max_examples=examples(120))
 @given(catalogues(), st.sampled_from(["GET", "POST", "HEAD"]), st.lists(words, min_size=1, max_size=6))
 def test_a_decoded_path_is_granted_only_if_every_reading_of_it_needs_the_same(
     made: Catalogue, method: str, segments: list[str]
 ) -> None:
+    fuzzing.count()
     plain, *joined = groupings(segments)
     found = plain_needs(made.routes, method, plain)
     others = {need for reading in joined for need in plain_needs(made.routes, method, reading)}

@@ -53,7 +53,7 @@ def read(authorization: str | None, api_key: str | None) -> Credential:
 def _authorization(header: str) -> Credential:
     if len(header) > HEADER_LENGTH_MAX:
         raise MalformedCredential("too long")
-    scheme, _, token = header.strip().partition(" ")
+    scheme, _, token = header.strip(" \t").partition(" ")
     scheme = scheme.lower()
     if scheme == "bearer":
         return Credential(_key(token.lstrip(" ")))

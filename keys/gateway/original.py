@@ -79,7 +79,8 @@ def _stripped(told: Told) -> tuple[str, str]:
     method, target, decoded = told
     if decoded:
         return method, target
-    method, target = method.strip(), target.strip()
+    # What HTTP takes for white space and no more: a path that ends in another kind of it is another path.
+    method, target = method.strip(" \t"), target.strip(" \t")
     if not method or not target:
         raise OriginalMissing
     # A header that came twice arrives joined by a comma, and each path begins with a slash.

@@ -25,7 +25,7 @@ class GatewayTokens:
         self._digests = [sha256(token.encode()).digest() for token in tokens]
 
     def accept(self, authorization: str | None) -> bool:
-        scheme, _, token = (authorization or "").strip().partition(" ")
+        scheme, _, token = (authorization or "").strip(" \t").partition(" ")
         sent = sha256(token.strip(" ").encode(errors="surrogatepass")).digest()
         found = [hmac.compare_digest(sent, digest) for digest in self._digests]
         return scheme.lower() == "bearer" and any(found)
