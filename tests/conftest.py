@@ -1,7 +1,11 @@
 """What every test can ask for, and how the test databases are emptied."""
 
-from collections.abc import Iterator
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 from django.conf import settings
 from django.core.servers.basehttp import ThreadedWSGIServer
@@ -9,6 +13,8 @@ from django.db import connection, connections
 from django.test import Client, TransactionTestCase
 from hypothesis import settings as hypothesis_settings
 
+from bench.installation import Installation
+from bench.sizes import Size
 from keys import guards
 from keys.history import Actor
 from keys.models import ApiKey, Merchant, User
@@ -97,3 +103,36 @@ def merchant(actor: Actor) -> Merchant:
 def api_key(merchant: Merchant, actor: Actor) -> ApiKey:
     """An Enabled key; its plain text is in `api_key.secret`."""
     return ApiKeyFactory(merchant=merchant, actor=actor)
+
+
+@pytest.fixture(scope="session")
+def new_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
+    """Make the URL of a database that nobody has used."""
+    server = os.environ.get("TEST_DATABASE_URL") if os.environ.get("TEST_DATABASE") == "postgresql" else None
+    made = []
+
+    def make() -> str:
+        if server is None:
+            return f"sqlite:///{tmp_path_factory.mktemp('database') / 'merchantadmin.sqlite3'}"
+        made.append(f"serve_{secrets.token_hex(6)}")
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {made[-1]}")
+        return urlsplit(server)._replace(path=f"/{made[-1]}").geturl()
+
+    yield make
+    for name in made:
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory, new_database: Callable[[], str]) -> Installation:
+    """The product with a few keys, on a database of its own: for tests that start its real processes."""
+    installation = Installation.at(
+        tmp_path_factory.mktemp("installed"),
+        name="installed",
+        database_url=new_database(),
+        size=Size(20, 60, 0),
+    )
+    installation.fill()
+    return installation

@@ -1,7 +1,6 @@
 """`serve` as people meet it: a process that prepares what is missing, answers, and stops when told to."""
 
 import os
-import secrets
 import shutil
 import signal
 import socket
@@ -9,9 +8,7 @@ import stat
 import subprocess
 import sys
 import time
-from urllib.parse import urlsplit
 
-import psycopg
 import pytest
 from django.core.management import CommandError
 
@@ -31,26 +28,6 @@ record = MigrationRecorder.record_applied
 MigrationRecorder.record_applied = lambda *known: os._exit(9) if known[1] == "auth" else record(*known)
 execute_from_command_line(["manage.py", "serve"])
 """
-
-
-@pytest.fixture(scope="session")
-def new_database(tmp_path_factory):
-    """Make the URL of a database that nobody has used."""
-    server = os.environ.get("TEST_DATABASE_URL") if os.environ.get("TEST_DATABASE") == "postgresql" else None
-    made = []
-
-    def make() -> str:
-        if server is None:
-            return f"sqlite:///{tmp_path_factory.mktemp('database') / 'merchantadmin.sqlite3'}"
-        made.append(f"serve_{secrets.token_hex(6)}")
-        with psycopg.connect(server, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {made[-1]}")
-        return urlsplit(server)._replace(path=f"/{made[-1]}").geturl()
-
-    yield make
-    for name in made:
-        with psycopg.connect(server, autocommit=True) as connection:
-            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
@@ -119,7 +119,9 @@ def measure(site: Site) -> Result:
                 site.tell(
                     f"Killing: {number + 1} of {site.options.kills}, {len(clients.noted):,} requests answered"
                 )
-                kills.update(strike(host, clients, random))
+                victims = random.choice(VICTIMS)
+                strike(host, clients, victims)
+                kills.update(victims)
         finally:
             host.kill(*host.processes)
     site.tell("Looking for every answered request…")
@@ -127,14 +129,12 @@ def measure(site: Site) -> Result:
     return judge(installation, clients, kills)
 
 
-def strike(host: Host, clients: Clients, random: Random) -> tuple[str, ...]:
-    """Have all running and answering, and kill some of it at a moment that nobody expects; returns what."""
+def strike(host: Host, clients: Clients, victims: Sequence[str]) -> None:
+    """Have all running and answering, and kill the victims at a moment that nobody expects."""
     host.start_missing()
     clients.wait_for_more()
-    time.sleep(random.uniform(0, LATEST_SECONDS))
-    victims = random.choice(VICTIMS)
+    time.sleep(host.random.uniform(0, LATEST_SECONDS))
     host.kill(*victims)
-    return victims
 
 
 def judge(installation: Installation, clients: Clients, kills: Counter[str]) -> Result:
