@@ -60,7 +60,7 @@ check: export EMAIL_HOST := mail.example.com
 check: export DATABASE_URL := sqlite://:memory:
 check: export SECRET_KEY := signs-nothing-and-is-here-for-the-deployment-check-only
 check: export KEYS_ENCRYPTION_KEYS := AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
-check: $(VENV)/dev.stamp ## Lint, format, types, import rules, templates, migrations and the production settings
+check: $(VENV)/dev.stamp ## Lint, format, types, imports, templates, migrations, production settings, vulnerabilities
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
 	$(PY) -m mypy
@@ -68,6 +68,7 @@ check: $(VENV)/dev.stamp ## Lint, format, types, import rules, templates, migrat
 	$(PY) -m djlint --quiet --lint templates
 	$(PY) manage.py makemigrations --check --dry-run
 	$(PY) manage.py check --deploy --fail-level WARNING
+	$(PY) -m scripts.audit
 
 bench: $(VENV)/bench.stamp ## Measure the pages and the verifier at full size
 	$(PY) -m bench
