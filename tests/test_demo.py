@@ -13,16 +13,18 @@ from django.db import connection, transaction
 from django.test import TestCase
 from django.utils import timezone
 
-from keys import lifecycle, merchants, usage, vault
+from keys import access, lifecycle, merchants, usage, vault
 from keys.demo import people, story
 from keys.demo.biographies import KeyLife, MerchantLife, save
 from keys.demo.progress import ProgressReport
 from keys.demo.rhythms import Span
 from keys.demo.scenes import Stage
 from keys.history import Actor
-from keys.models import ApiKey, HistoryEntry, Merchant, RequestLog, User
+from keys.models import ApiKey, HistoryEntry, Invitation, Merchant, RequestLog, User
+from keys.models.access import PlatformRole, TeamRole
 from keys.models.history import Action
 from keys.outcomes import FailureCause
+from keys.people import having
 from keys.permissions import catalogue
 from keys.verification import Attempt, Facts, verdict
 from tests.client import ProductClient
@@ -190,18 +192,33 @@ class TestStory(TestCase):
 
     def test_histories_look_lived_in(self) -> None:
         of_merchants = {action for action in Action if action.startswith(("merchant.", "key."))}
-        assert set(HistoryEntry.objects.values_list("action", flat=True)) == of_merchants
+        told = set(HistoryEntry.objects.values_list("action", flat=True))
+        assert told == of_merchants | {Action.PERSON_INVITED}
         assert HistoryEntry.objects.values("actor_name").distinct().count() >= 5
         assert HistoryEntry.objects.filter(action=Action.KEY_DISABLED).exclude(reason="").exists()
 
     def test_nobody_can_sign_in_as_a_demo_person(self) -> None:
-        staff = people.present()
-        assert len(staff) == len(people.STAFF)
-        for person in staff:
-            assert not person.is_active
+        everybody = User.objects.all()
+        assert len(people.present()) == len(people.STAFF)
+        assert len(everybody) == len(people.STAFF) + len(people.MEMBERS)
+        for person in everybody:
             assert not person.has_usable_password()
-            assert not person.is_staff
             assert authenticate(username=person.username, password="") is None
+
+    def test_there_are_people_of_every_role_and_teams_and_nobody_but_you_is_the_last_administrator(
+        self,
+    ) -> None:
+        roles = Counter(access.role_of(person) for person in people.present())
+        assert set(roles) == set(PlatformRole)
+        active = User.objects.filter(having(PlatformRole.ADMINISTRATOR), is_active=True)
+        assert not active.exists()
+        northwind = Merchant.objects.get(website="northwind.example")
+        assert set(northwind.memberships.values_list("role", flat=True)) == set(TeamRole)
+        assert northwind.invitations.count() == 1
+        assert Invitation.objects.filter(merchant=None).count() == 1
+        agency = User.objects.get(last_name="Haddad")
+        assert agency.memberships.count() == 3
+        assert not agency.is_staff
 
     def test_it_is_not_loaded_twice(self) -> None:
         with pytest.raises(story.AlreadyLoaded):

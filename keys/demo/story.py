@@ -148,6 +148,7 @@ def load(*, now: datetime, seed: int, report: ProgressReport, scale: float = 1.0
         total = round(scale * SCALE * sum(client.volume * sum(client.volumes) for client in clients))
         report.step("Requests", total)
         traffic.load(clients, span=stage.span, total=total, random=random, advance=report.advance)
+        people.form_teams((account.life.merchant for account in accounts), actor=actors[0])
     return Loaded(len(accounts), len(lives), total)
 
 
