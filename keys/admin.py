@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as BaseUserAdmin
+from django.contrib.auth.models import Group
 from django.db.models import Model
 from django.http import HttpRequest
 
@@ -75,9 +76,29 @@ class HistoryEntryAdmin(ReadOnlyAdmin):
     ordering = ["-id"]
 
 
+admin.site.unregister(Group)
+
+
+@admin.register(Group)
+class GroupAdmin(ReadOnlyAdmin):
+    """The platform roles. What each may do stands in keys/access.py, and every migration sets it again."""
+
+    search_fields = ["name__startswith"]
+    ordering = ["name"]
+
+
 @admin.register(User)
 class UserAdmin(BaseUserAdmin):  # type: ignore[type-arg]
+    """To look people up. They come by invitation, and roles change where the last administrator is kept: in People."""
+
     fieldsets = (*(BaseUserAdmin.fieldsets or ()), ("Console", {"fields": ("theme", "keyboard_shortcuts")}))
+    list_filter = ["is_active", "is_staff", "is_superuser", "groups"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """People stay, as the history names them; a person who leaves is made inactive."""

@@ -7,9 +7,12 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import override_settings
 
+from keys import people
+from keys.history import Actor
 from keys.management.commands import serve
 from keys.models import Merchant, User
-from tests.factories import MerchantFactory
+from keys.models.access import PlatformRole
+from tests.factories import MerchantFactory, UserFactory
 from tests.installation import PASSWORD_LINE
 
 
@@ -88,6 +91,15 @@ class TestPeopleOfTheFirstStart:
         assert set(User.objects.values_list("username", flat=True)) == {"operator", "grace"}
         monkeypatch.delenv("DJANGO_SUPERUSER_USERNAME")
         assert serve.known_operator() == "operator"
+
+    def test_a_later_start_makes_nobody_while_there_is_an_administrator(self, command):
+        """Whether a superuser or one of the role: the first person may have become a Viewer since."""
+        command.prepare_people()
+        first, second = User.objects.get(), UserFactory(username="second", role="administrator")
+        people.change_role(person=first, role=PlatformRole.VIEWER, actor=Actor.system())
+        assert command.prepare_people() is False
+        assert serve.known_operator() == "second"
+        assert set(User.objects.all()) == {first, second}
 
     @pytest.mark.parametrize("name", ["two words", "x" * 151, "semi;colon"])
     def test_a_user_name_that_cannot_be_is_refused(self, command, monkeypatch, name):

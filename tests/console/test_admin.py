@@ -2,6 +2,7 @@
 
 import pytest
 from django.contrib import admin
+from django.contrib.auth.models import Group
 from django.test import Client
 
 from keys.models import ApiKey, HistoryEntry, Merchant, RequestLog, User
@@ -114,24 +115,28 @@ def test_nonsense_breaks_no_page(console: Client, api_key: ApiKey) -> None:
             assert status in {200, 302, 400}, (name, address)
 
 
-def test_people_are_made_here_and_never_deleted(console: Client, operator: User) -> None:
-    data = {
-        "username": "newcomer",
-        "usable_password": "true",
-        "password1": "a long passphrase",
-        "password2": "a long passphrase",
+def test_people_and_roles_are_looked_up_here_and_changed_elsewhere(console: Client, operator: User) -> None:
+    """A role taken here would pass by the last administrator, and by the history."""
+    person, viewers = UserFactory(role="administrator"), Group.objects.get(name="Viewer")
+    more = {
+        "username": "x",
+        "is_superuser": "on",
+        "is_active": "",
+        "groups": [str(viewers.pk)],
+        "_save": "Save",
     }
-    assert console.post("/admin/keys/user/add/", data).status_code == 302
-    newcomer = User.objects.get(username="newcomer")
-    assert newcomer.check_password("a long passphrase")
-    assert not newcomer.is_staff
-
-    assert console.post(f"/admin/keys/user/{newcomer.pk}/delete/", {"post": "yes"}).status_code == 403
-    action = {"action": "delete_selected", "_selected_action": [str(newcomer.pk)], "post": "yes"}
-    console.post("/admin/keys/user/", action)
-    assert User.objects.filter(pk=newcomer.pk).exists()
-    detail = console.get(f"/admin/keys/user/{newcomer.pk}/change/").content.decode()
-    assert newcomer.password not in detail
+    before = [list(model.objects.order_by("pk").values()) for model in (User, Group)]
+    for row, place in ((person, "keys/user"), (operator, "keys/user"), (viewers, "auth/group")):
+        assert console.get(f"/admin/{place}/{row.pk}/change/").status_code == 200
+        assert console.post(f"/admin/{place}/{row.pk}/change/", more).status_code == 403
+        assert console.post(f"/admin/{place}/add/", more).status_code == 403
+        assert console.post(f"/admin/{place}/{row.pk}/delete/", {"post": "yes"}).status_code == 403
+        action = {"action": "delete_selected", "_selected_action": [str(row.pk)], "post": "yes"}
+        console.post(f"/admin/{place}/", action)
+    assert console.post(f"/admin/keys/user/{person.pk}/password/", {"password1": "x"}).status_code == 403
+    assert [list(model.objects.order_by("pk").values()) for model in (User, Group)] == before
+    detail = console.get(f"/admin/keys/user/{person.pk}/change/").content.decode()
+    assert person.password not in detail
 
 
 def test_somebody_of_staff_without_rights_sees_nothing(

@@ -24,10 +24,13 @@ from django.core.exceptions import ValidationError
 from django.core.management import BaseCommand, CommandError, CommandParser, call_command
 from django.db import OperationalError, connection, connections, transaction
 from django.db.migrations.executor import MigrationExecutor
+from django.db.models import QuerySet
 from rich.console import Console
 
+from keys import people
 from keys.gateway.drain import Drain
 from keys.models import Merchant, User
+from keys.models.access import PlatformRole
 from merchantadmin import env, server
 
 # Without the characters that look like another one: 20 of these 31 are 99 bits.
@@ -125,7 +128,7 @@ class Command(BaseCommand):
     def prepare_people(self) -> bool:
         """Make the operator's account where there is none, with the very first one the demo data; False if it is."""
         name = operator_name()
-        first = not User.objects.filter(is_superuser=True).exists()
+        first = not administrators().exists()
         named = "DJANGO_SUPERUSER_USERNAME" in os.environ
         if not first and not (named and not User.objects.filter(username=name).exists()):
             return False
@@ -210,13 +213,17 @@ def tables_and_rows_together() -> Iterator[None]:
         connection.enable_constraint_checking()
 
 
+def administrators() -> QuerySet[User]:
+    return User.objects.filter(people.having(PlatformRole.ADMINISTRATOR), is_active=True)
+
+
 def operator_name() -> str:
     return env.text("DJANGO_SUPERUSER_USERNAME") or "operator"
 
 
 def known_operator() -> str:
     """Who can sign in already: the one who is named, or else the first."""
-    names = list(User.objects.filter(is_superuser=True).order_by("pk").values_list("username", flat=True))
+    names = list(administrators().order_by("pk").values_list("username", flat=True))
     return operator_name() if operator_name() in names else names[0]
 
 
