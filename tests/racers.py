@@ -10,11 +10,12 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from keys import history, lifecycle, merchants
+from keys import history, invitations, lifecycle, merchants, people
 from keys.errors import DomainError, StaleEdit
 from keys.gateway import ingest as ingesting
 from keys.history import Actor
-from keys.models import ApiKey, Merchant
+from keys.models import ApiKey, Invitation, Merchant, User
+from keys.models.access import PlatformRole
 from keys.spool import Record
 
 Together = Callable[[], int]
@@ -33,7 +34,7 @@ def attempt(step: Callable[[], object]) -> dict:
         changes = error.changes if isinstance(error, StaleEdit) else None
         return {"refused": type(error).__name__, "said": str(error), "changes": changes}
     key = done[0] if isinstance(done, tuple) else done
-    return {"done": key.pk.hex if hasattr(key, "pk") else True}
+    return {"done": key.pk.hex if isinstance(key, ApiKey | Merchant) else True}
 
 
 def hammer(*, number: int, together: Together, key: str, steps: int, seed: int) -> dict:
@@ -119,6 +120,41 @@ def same_name(*, number: int, together: Together, merchant: str, names: list[str
             attempt(lambda: lifecycle.create(merchant=account, name=name, actor=racer(number), **PRESETS))  # noqa: B023
         )
     return outcomes
+
+
+def leave_office(*, number: int, together: Together, administrators: list[int], rounds: int) -> list[dict]:
+    """In each round each process ends the rule of another administrator: every second by role, or altogether."""
+    outcomes = []
+    for round_ in range(rounds):
+        together()
+        person = User.objects.get(pk=administrators[number])
+        if (number + round_) % 2:
+            step = lambda: people.deactivate(person=person, actor=racer(number))  # noqa: B023, E731
+        else:
+            step = lambda: people.change_role(person=person, role=None, actor=racer(number))  # noqa: B023, E731
+        outcomes.append(attempt(step))
+        together()
+        reinstate(person)
+    return outcomes
+
+
+def reinstate(person: User) -> None:
+    """Past the domain, so that the next round begins as this one did."""
+    User.objects.filter(pk=person.pk).update(is_active=True)
+    people.give_role(person, PlatformRole.ADMINISTRATOR)
+
+
+def same_link(*, number: int, together: Together, invitation: str) -> list[dict]:
+    """One link used by all at once, each for an account of their own."""
+    held = Invitation.objects.get(pk=invitation)
+    together()
+    return [
+        attempt(
+            lambda: invitations.join(
+                invitation=held, username=f"racer{number}", password=f"{number}", actor=racer(number)
+            )
+        )
+    ]
 
 
 def ingest(

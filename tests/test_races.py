@@ -12,9 +12,18 @@ from django.db import connection
 from keys import lifecycle
 from keys.identifiers import new_id
 from keys.integrity import Verification
-from keys.models import ApiKey, HistoryEntry, Merchant, MerchantTerm, RequestLog, UsageHour, UsageMinute
+from keys.models import (
+    ApiKey,
+    HistoryEntry,
+    Merchant,
+    MerchantTerm,
+    RequestLog,
+    UsageHour,
+    UsageMinute,
+    User,
+)
 from keys.models.history import Action
-from tests.factories import ActorFactory, ApiKeyFactory, MerchantFactory
+from tests.factories import ActorFactory, ApiKeyFactory, InvitationFactory, MerchantFactory, UserFactory
 from tests.race import Racers
 from tests.race import racers as start_racers
 
@@ -152,6 +161,28 @@ def test_of_many_who_rename_an_account_one_succeeds_and_its_words_are_those_of_i
         assert all(outcome["said"].startswith(f"racer {winner} saved") for outcome in refused)
         terms = MerchantTerm.objects.filter(merchant=account).values_list("term", flat=True)
         assert set(terms) == {"account", "by", str(winner)}
+
+
+def test_when_all_administrators_leave_at_once_one_stays(racers):
+    """Each of them alone could leave: the others are there."""
+    people_ = [UserFactory(role="administrator") for _ in range(PROCESSES)]
+    outcomes = racers(
+        "leave_office",
+        processes=PROCESSES,
+        administrators=[person.pk for person in people_],
+        rounds=ROUNDS,
+    )
+    for round_ in zip(*outcomes, strict=True):
+        [refused] = [outcome for outcome in round_ if "refused" in outcome]
+        assert refused["refused"] == "LastAdministrator"
+
+
+def test_a_link_used_many_times_at_once_makes_one_account(racers):
+    invitation = InvitationFactory()
+    outcomes = racers("same_link", processes=PROCESSES, invitation=invitation.pk.hex)
+    [winner] = winners(outcomes)
+    assert all(each["refused"] == "InvitationEnded" for each in losers(outcomes)[0])
+    assert [user.username for user in User.objects.all()] == [f"racer{winner}"]
 
 
 def test_a_form_sent_many_times_at_once_makes_one_key(racers):
