@@ -30,13 +30,11 @@ test: test-sqlite test-postgresql test-browser test-gateways ## All tests: on SQ
 
 test-sqlite: $(VENV)/dev.stamp ## The tests without a browser, on SQLite
 	TEST_DATABASE=sqlite $(PYTEST)
-	TEST_DATABASE=sqlite $(PYTEST) -m verifier
 	TEST_DATABASE=sqlite $(PYTEST) -m process
 
 test-postgresql: $(VENV)/dev.stamp ## The same on PostgreSQL: of TEST_DATABASE_URL, or else started for the occasion
-	$(PY) -m tests.postgres $(PYTEST) --reuse-db
-	$(PY) -m tests.postgres $(PYTEST) --reuse-db -m verifier
-	$(PY) -m tests.postgres $(PYTEST) --reuse-db -m process
+	$(PY) -m tests.postgres $(PYTEST)
+	$(PY) -m tests.postgres $(PYTEST) -m process
 
 test-browser: $(VENV)/dev.stamp ## The console in real Chromium, which is installed where there is none
 	$(PY) -m tests.browser.chromium

@@ -159,7 +159,7 @@ def test_a_request_that_does_not_end_is_cut_off_and_said_to_be(prepared):
         started = time.monotonic()
         process.terminate()
         output, _ = process.communicate(timeout=PATIENCE_SECONDS)
-    assert GRACE_SECONDS <= time.monotonic() - started
+    assert time.monotonic() - started >= GRACE_SECONDS
     assert process.returncode == 0
     assert output.count("Requests that took more than 5 s to finish were cut off") == 1
     assert output.endswith("Stopped.\n")
