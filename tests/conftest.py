@@ -1,5 +1,6 @@
 """What every test can ask for, and how the test databases are emptied."""
 
+import gc
 import os
 import secrets
 import threading
@@ -37,6 +38,12 @@ PATIENCE_SECONDS = 5
 # Two cores shared with a database say nothing about how long one example may take.
 hypothesis_settings.register_profile("merchantadmin", deadline=None, max_examples=60)
 hypothesis_settings.load_profile("merchantadmin")
+
+
+def pytest_collection_finish() -> None:
+    """Nothing that is there by now is garbage: whoever tidies up from here on need not look at all of it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
