@@ -49,7 +49,7 @@ test-gateways: $(VENV)/dev.stamp $(VENV)/gateways.stamp ## The verifier behind n
 
 fuzz: $(VENV)/dev.stamp ## Make up 100,000 cases for the verifier on each database; CASES=1000000 makes up more
 	FUZZ_CASES=$(CASES) TEST_DATABASE=sqlite $(PYTEST) -p tests.fuzzing -m fuzz
-	FUZZ_CASES=$(CASES) $(PY) -m tests.postgres $(PYTEST) --reuse-db -p tests.fuzzing -m fuzz
+	FUZZ_CASES=$(CASES) $(PY) -m tests.postgres $(PYTEST) -p tests.fuzzing -m fuzz
 
 CASES := 100000
 

@@ -20,6 +20,8 @@ from tests.factories import ApiKeyFactory
 from tests.fuzzing import examples
 from tests.recounts import assert_rollups_equal_rows
 
+pytestmark = pytest.mark.fuzz
+
 TYPES = {problem.type: problem.status for problem in problems.ALL}
 TOKEN = "token-of-the-gateways-0123456789-abcdef"
 CALLS = ("/v1/whoami", "/v1/authorize", "/v1/authorize/v1/payments", "/v1/keys/verify", "/v1/requests",
