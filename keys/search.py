@@ -1,4 +1,4 @@
-"""Finding merchant accounts among a million by the beginnings of words.
+"""Finding merchant accounts among a million by the beginnings of words, and API keys by what is known of them.
 
 Each account's folded words stand in an indexed table of their own, so that both databases answer with the
 same range scan, and no extension is needed. A search reads along the rarest of its words, looks the others
@@ -6,13 +6,15 @@ up account by account, and stops at FOUND accounts: it is slow only where each w
 account has all.
 """
 
+import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import Any
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from keys.identifiers import MERCHANT, InvalidIdentifier, decode
+from keys.identifiers import API_KEY, MERCHANT, InvalidIdentifier, decode
+from keys.keyformat import MASK_DOTS, scrub
 from keys.models.merchant import TERM_MAX, Merchant, MerchantTerm
 from keys.naming import fold
 
@@ -72,6 +74,21 @@ def find(text: str, *, among: QuerySet[Any, Any] | None = None) -> list[UUID]:
         limit *= 4
 
 
+def key_like(text: str) -> Q:
+    """API keys by name and description, by id, or by the mask: a whole key finds its row as well."""
+    try:
+        return Q(pk=decode(API_KEY, text))
+    except InvalidIdentifier:
+        pass
+    match = _named_like(text) | _described_like(text)
+    head, _dots, tail = scrub(text).partition(MASK_DOTS)
+    prefix, _, start = head.rpartition("_")
+    if prefix in {"sk_live", "sk_test"}:
+        begins = Q(head=start[:4]) if len(start) >= 4 else Q(head__startswith=start)
+        match |= Q(mode=prefix[3:]) & begins & (Q(tail=tail[-4:]) if tail else Q())
+    return match
+
+
 def _rarest_first(words: list[str], every: QuerySet[MerchantTerm]) -> list[str]:
     if len(words) == 1:
         return words
@@ -85,3 +102,21 @@ def _frequency(word: str, every: QuerySet[MerchantTerm]) -> int:
 
 def _begins_with(word: str) -> Q:
     return Q(term__gte=word, term__lt=word + _LAST)
+
+
+def _named_like(text: str) -> Q:
+    """Keys whose name contains `text` whatever its case, accents and width; punctuation counts as it is typed."""
+    folded = fold(text)
+    match = Q(folded_name__contains=folded) if folded else Q(pk=None)
+    for mark in {character for character in text if unicodedata.category(character)[0] == "P"}:
+        match &= Q(name__contains=mark)
+    return match
+
+
+def _described_like(text: str) -> Q:
+    """Descriptions are not kept folded, and neither database is sure to know upper from lower case beyond ASCII."""
+    variants = {text, text.lower(), text.upper(), text.capitalize(), text.title()}
+    match = Q()
+    for variant in variants if not text.isascii() else {text}:
+        match |= Q(description__icontains=variant)
+    return match

@@ -1,6 +1,5 @@
 """What the grids can be filtered by. The state of a filter is a form in the address; each filter in force is a pill."""
 
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,12 +17,12 @@ from keys import people, search
 from keys.console.context import access_of
 from keys.console.keyset import unindexed
 from keys.identifiers import API_KEY, InvalidIdentifier, decode, first_id_at
-from keys.keyformat import MASK_DOTS, Mode, scrub
+from keys.keyformat import Mode
 from keys.models import ApiKey, Membership, Merchant, RequestLog, User
 from keys.models.access import PlatformRole
 from keys.models.apikey import ApiKeyStatus
 from keys.models.merchant import MerchantStatus
-from keys.naming import fold, printable
+from keys.naming import printable
 from keys.outcomes import Outcome
 
 if TYPE_CHECKING:
@@ -128,24 +127,6 @@ class MerchantFilter(GridFilter):
         return queryset.filter(status=value)
 
 
-def _named_like(text: str) -> Q:
-    """Keys whose name contains `text` whatever its case, accents and width; punctuation counts as it is typed."""
-    folded = fold(text)
-    match = Q(folded_name__contains=folded) if folded else Q(pk=None)
-    for mark in {character for character in text if unicodedata.category(character)[0] == "P"}:
-        match &= Q(name__contains=mark)
-    return match
-
-
-def _described_like(text: str) -> Q:
-    """Descriptions are not kept folded, and neither database is sure to know upper from lower case beyond ASCII."""
-    variants = {text, text.lower(), text.upper(), text.capitalize(), text.title()}
-    match = Q()
-    for variant in variants if not text.isascii() else {text}:
-        match |= Q(description__icontains=variant)
-    return match
-
-
 LAST_USED = (
     ("day", "Last 24 hours"),
     ("week", "Last 7 days"),
@@ -165,18 +146,7 @@ class ApiKeyFilter(GridFilter):
         fields: list[str] = []
 
     def find(self, queryset: QuerySet[ApiKey], name: str, value: str) -> QuerySet[ApiKey]:
-        """By name and description, by id, or by the mask: a whole key pasted here finds its row as well."""
-        try:
-            return queryset.filter(pk=decode(API_KEY, value))
-        except InvalidIdentifier:
-            pass
-        match = _named_like(value) | _described_like(value)
-        head, _dots, tail = scrub(value).partition(MASK_DOTS)
-        prefix, _, start = head.rpartition("_")
-        if prefix in {"sk_live", "sk_test"}:
-            begins = Q(head=start[:4]) if len(start) >= 4 else Q(head__startswith=start)
-            match |= Q(mode=prefix[3:]) & begins & (Q(tail=tail[-4:]) if tail else Q())
-        return queryset.filter(match)
+        return queryset.filter(search.key_like(value))
 
     def used(self, queryset: QuerySet[ApiKey], name: str, value: str) -> QuerySet[ApiKey]:
         now = timezone.now()
