@@ -1,10 +1,8 @@
 """`manage.py import_requests FILE`: the statuses that the API really answered, from a proxy's access log."""
 
-import signal
 from argparse import ArgumentParser
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
@@ -18,6 +16,7 @@ from keys.gateway import accesslog, reports
 from keys.gateway.accesslog import FORMATS, NotImported
 from keys.gateway.logfile import LogFile, NotALogFile, Positions, opened
 from keys.gateway.reports import Window
+from keys.management.terminal.interruption import stopped_by_signals
 
 LINES_AT_ONCE = 1000
 IDLE_SECONDS = 1.0
@@ -26,18 +25,6 @@ INTERRUPTED = 130
 # What may be over the next time, beside what will not.
 PASSING = (OperationalError, InterfaceError, IntegrityError)
 REASONS_SHOWN_MAX = 10
-
-
-@contextmanager
-def stopped_by_signals(stop: Event) -> Iterator[None]:
-    before = {
-        number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class Command(BaseCommand):

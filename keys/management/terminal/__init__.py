@@ -1,0 +1,1 @@
+"""What the commands that people and scripts type have in common: arguments, answers, questions, exit codes."""

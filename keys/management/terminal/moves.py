@@ -1,0 +1,274 @@
+"""The subcommands that move those with the IDs given, or all that a filter leaves: `disable`, `enable` and `revoke`.
+
+Each one is moved by itself, in a transaction of its own, as the console does it. So a run over many may be interrupted
+at any moment and repeated: those that are there already are left alone.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from threading import Event
+from typing import Any, Generic
+
+from django.core.management.base import CommandParser
+from django.db.models import Count, QuerySet
+from django.utils import timezone
+
+from keys import lifecycle, merchants
+from keys.access import Step
+from keys.errors import DomainError, IllegalTransition, NotAllowed
+from keys.management.terminal import questions, selection
+from keys.management.terminal.arguments import add_reason
+from keys.management.terminal.exits import Exit, failure, refusal, usage_error
+from keys.management.terminal.family import Subcommand
+from keys.management.terminal.interruption import stopped_by_signals
+from keys.management.terminal.kinds import KEYS, MERCHANTS, Kind, Row
+from keys.management.terminal.selection import Options
+from keys.models import ApiKey, Merchant
+
+REFUSALS_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Transition(Generic[Row]):
+    """A step from one state to another.
+
+    `step` is what a person must be allowed, `effect` what follows from it. What is `final` nobody undoes.
+    """
+
+    name: str
+    kind: Kind[Row]
+    source: str
+    target: str
+    take: Callable[..., Row]
+    step: Step
+    effect: str
+    final: bool = False
+
+    @property
+    def past(self) -> str:
+        return self.target.capitalize()
+
+    @property
+    def doing(self) -> str:
+        return {"disable": "Disabling", "enable": "Enabling", "revoke": "Revoking"}[self.name]
+
+
+KEY_TRANSITIONS: tuple[Transition[ApiKey], ...] = (
+    Transition(
+        name="disable",
+        kind=KEYS,
+        source="enabled",
+        target="disabled",
+        take=lifecycle.disable,
+        step=Step.DISABLE_KEY,
+        effect="Requests with it are refused from now on.",
+    ),
+    Transition(
+        name="enable",
+        kind=KEYS,
+        source="disabled",
+        target="enabled",
+        take=lifecycle.enable,
+        step=Step.ENABLE_KEY,
+        effect="Requests with it are answered again.",
+    ),
+    Transition(
+        name="revoke",
+        kind=KEYS,
+        source="disabled",
+        target="revoked",
+        take=lifecycle.revoke,
+        step=Step.REVOKE_KEY,
+        effect="It is refused for ever, and its text is destroyed.",
+        final=True,
+    ),
+)
+MERCHANT_TRANSITIONS: tuple[Transition[Merchant], ...] = (
+    Transition(
+        name="disable",
+        kind=MERCHANTS,
+        source="enabled",
+        target="disabled",
+        take=merchants.disable,
+        step=Step.DISABLE_MERCHANT,
+        effect="Requests with any of its keys are refused from now on.",
+    ),
+    Transition(
+        name="enable",
+        kind=MERCHANTS,
+        source="disabled",
+        target="enabled",
+        take=merchants.enable,
+        step=Step.ENABLE_MERCHANT,
+        effect="Requests with its enabled keys are answered again.",
+    ),
+)
+
+
+class Move(Subcommand, Generic[Row]):
+    transition: Transition[Row]
+    kind: Kind[Row]
+
+    def __init__(self, transition: Transition[Row]) -> None:
+        self.transition, self.kind = transition, transition.kind
+        self.name = transition.name
+        self.help = (
+            f"{transition.name.capitalize()} the {self.kind.noun}s with these IDs, or all {transition.source} ones "
+            "that a filter leaves."
+        )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        noun = self.kind.noun
+        parser.add_argument(
+            "ids",
+            type=self.kind.identifier,
+            nargs="*",
+            metavar="ID",
+            help=f"of the {noun}s, where no filter is given",
+        )
+        self.kind.add_filters(parser)
+        add = parser.add_argument
+        add(
+            "--all",
+            action="store_true",
+            help=f"every {self.transition.source} {noun}, where no filter is given",
+        )
+        add_reason(parser)
+        add("--dry-run", action="store_true", help="say how many and which, change nothing")
+        add("--yes", action="store_true", help="do not ask")
+        add("--json", action="store_true", help="print one JSON object a line for each that has changed")
+
+    def run(self, options: Options) -> None:
+        filtered = selection.is_filtered(options, self.kind.filters)
+        if bool(options["ids"]) + filtered + options["all"] != 1:
+            raise usage_error("Give IDs, or a filter, or --all: one of them.")
+        if options["ids"]:
+            self.move_those(options)
+        else:
+            self.move_all(options)
+
+    # -- With IDs --------------------------------------------------------------------------------------------------
+
+    def move_those(self, options: Options) -> None:
+        """Each of the IDs by itself; what is wrong with one does not hold up the others, and the last such tells."""
+        rows = [self.kind.find(self.operator, pk) for pk in dict.fromkeys(options["ids"])]
+        if options["dry_run"]:
+            self.tell(rows)
+            return
+        failed = None
+        for row in rows:
+            try:
+                self.operator.require(self.transition.step, row)
+                self.confirm_one(row, options)
+                self.move(row, options["reason"])
+            except DomainError as error:
+                failed = self.refused(row, error)
+                if len(rows) > 1:
+                    self.output.note(f"{self.kind.named(row)}: {failed}")
+            else:
+                self.output.say(f"{self.transition.past} {self.kind.named(row)}. {self.transition.effect}")
+                self.show_changed(row, options)
+        if failed:
+            raise failed
+
+    def confirm_one(self, row: Any, options: Options) -> None:
+        if self.transition.final and not options["yes"] and row.status == self.transition.source:
+            question = f"To {self.name} {self.kind.named(row)} for ever, type its name:"
+            questions.ask_for(row.name, question, otherwise="--yes")
+
+    def refused(self, row: Row, error: DomainError) -> Exception:
+        """A conflict where it is so already, whoever did it; elsewhere a rule."""
+        if isinstance(error, IllegalTransition):
+            row.refresh_from_db(fields=["status"])
+            if row.status != self.transition.target:
+                return failure(str(error), Exit.REFUSED)
+        return refusal(error)
+
+    # -- With a filter ---------------------------------------------------------------------------------------------
+
+    def move_all(self, options: Options) -> None:
+        # What is made from now on was not meant.
+        rows = self.kind.filtered(self.operator, self.kind.in_sight(self.operator), options)
+        rows = rows.filter(created_at__lte=timezone.now())
+        candidates = rows.filter(status=self.transition.source)
+        total = candidates.count()
+        self.tell_others(rows, options)
+        if options["dry_run"]:
+            self.tell(selection.in_batches(self.kind.told(candidates), selection.BY_AGE))
+        elif not total:
+            self.output.say(f"No {self.transition.source} {self.kind.noun} is like that.")
+        else:
+            self.confirm_many(total, options)
+            self.move_many(candidates, total, options)
+
+    def tell_others(self, rows: QuerySet[Row], options: Options) -> None:
+        """Those that the filter leaves and that this step is not for."""
+        counts = dict(rows.order_by().values_list("status").annotate(Count("pk")))
+        for status in sorted(set(counts) - {self.transition.source}):
+            self.output.note(
+                f"Left alone: {self.kind.counted(counts[status])} that {_are(counts[status])} {status}."
+            )
+
+    def confirm_many(self, total: int, options: Options) -> None:
+        counted = self.kind.counted(total)
+        if options["yes"]:
+            return
+        if self.transition.final:
+            question = f"To {self.name} {counted} for ever, type their number:"
+            questions.ask_for(str(total), question, otherwise="--yes")
+        else:
+            questions.ask_yes(f"{self.name.capitalize()} {counted}?", otherwise="--yes")
+
+    def move_many(self, candidates: QuerySet[Row], total: int, options: Options) -> None:
+        stop, done = Event(), Counter[str]()
+        with stopped_by_signals(stop), self.output.progress(self.transition.doing, total) as advance:
+            for row in selection.in_batches(candidates, selection.BY_AGE):
+                if stop.is_set():
+                    break
+                shown = done["refused"] + done["forbidden"] < REFUSALS_SHOWN
+                done[self.move_one_of_many(row, options, shown=shown)] += 1
+                advance(1)
+        self.output.say(f"{self.transition.past} {self.kind.counted(done['moved'])}.")
+        if stop.is_set():
+            raise failure("Stopped. The same command goes on from here.", Exit.INTERRUPTED)
+        if done["forbidden"]:
+            raise failure(f"Not allowed for {self.kind.counted(done['forbidden'])}.", Exit.FORBIDDEN)
+        if done["refused"]:
+            raise failure(f"{self.kind.counted(done['refused'])} refused it.", Exit.CONFLICT)
+
+    def move_one_of_many(self, row: Row, options: Options, *, shown: bool) -> str:
+        """`moved`, `refused`, `forbidden`, or `settled` where somebody else did it in between."""
+        try:
+            self.operator.require(self.transition.step, row)
+            self.move(row, options["reason"])
+        except DomainError as error:
+            row.refresh_from_db(fields=["status"])
+            if isinstance(error, IllegalTransition) and row.status == self.transition.target:
+                return "settled"
+            if shown:
+                self.output.note(f"{self.kind.named(row)}: {error}")
+            return "forbidden" if isinstance(error, NotAllowed) else "refused"
+        self.show_changed(row, options)
+        return "moved"
+
+    # -- Both ------------------------------------------------------------------------------------------------------
+
+    def move(self, row: Row, reason: str) -> None:
+        subject = {"merchant" if self.kind is MERCHANTS else "key": row}
+        self.transition.take(**subject, actor=self.operator.actor, reason=reason)
+
+    def show_changed(self, row: Row, options: Options) -> None:
+        if options["json"]:
+            self.output.record(self.kind.find(self.operator, row.pk), self.kind.fields)
+
+    def tell(self, rows: Iterable[Row]) -> None:
+        """What --dry-run says: which, and how many."""
+        fields = [field for field in self.kind.fields if field.importance]
+        rows = (row for row in rows if self.operator.may(self.transition.step, row))
+        number = self.output.rows(rows, fields if not self.output.is_json else self.kind.fields)
+        self.output.note(f"Would {self.name} {self.kind.counted(number)}. Nothing was changed.")
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"
