@@ -5,6 +5,7 @@ encrypts, all decrypt. With KEYS_SECRET_POLICY=show_once nothing is stored at al
 """
 
 from functools import cache
+from hashlib import sha256
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
@@ -42,12 +43,45 @@ def unseal(ciphertext: str | None, *, digest: bytes) -> PlaintextKey:
     """The key behind `ciphertext`; raises SecretUnavailable unless it is the one with this digest."""
     if not ciphertext:
         raise SecretUnavailable("This key's text is not stored.", "Duplicate it to get a new key.")
-    try:
-        secret = PlaintextKey(_fernet(tuple(settings.KEYS_ENCRYPTION_KEYS)).decrypt(ciphertext).decode())
-    except (InvalidToken, ValueError) as error:
-        raise SecretUnavailable(
+    return _opened(_fernet(tuple(settings.KEYS_ENCRYPTION_KEYS)), ciphertext, digest)
+
+
+def sealed_with(ciphertext: str, *, digest: bytes) -> int:
+    """Which of KEYS_ENCRYPTION_KEYS `ciphertext` is under, 0 for the first; raises as `unseal` does."""
+    for position, key in enumerate(settings.KEYS_ENCRYPTION_KEYS):
+        try:
+            _opened(_fernet((key,)), ciphertext, digest)
+        except Undecryptable:
+            continue
+        return position
+    raise Undecryptable
+
+
+def reseal(ciphertext: str, *, digest: bytes) -> str:
+    """`ciphertext` under the first key, whatever the policy for new ones; raises as `unseal` does."""
+    secret = unseal(ciphertext, digest=digest)
+    return _fernet(tuple(settings.KEYS_ENCRYPTION_KEYS)).encrypt(secret.reveal().encode()).decode()
+
+
+def fingerprints() -> list[str]:
+    """Something to tell each of KEYS_ENCRYPTION_KEYS by, which is of no use to whoever would like to have it."""
+    return [sha256(f"merchantadmin {key}".encode()).hexdigest()[:8] for key in settings.KEYS_ENCRYPTION_KEYS]
+
+
+class Undecryptable(SecretUnavailable):
+    """None of the keys decrypts it, or what comes out is no API key."""
+
+    def __init__(self) -> None:
+        super().__init__(
             "This key's text cannot be decrypted.", "Check KEYS_ENCRYPTION_KEYS; the key itself still works."
-        ) from error
+        )
+
+
+def _opened(fernet: MultiFernet, ciphertext: str, digest: bytes) -> PlaintextKey:
+    try:
+        secret = PlaintextKey(fernet.decrypt(ciphertext).decode())
+    except (InvalidToken, ValueError) as error:
+        raise Undecryptable from error
     if secret.digest != digest:
         raise SecretUnavailable(
             "This key's stored text belongs to another key: it was changed in the database.",
