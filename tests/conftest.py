@@ -25,7 +25,13 @@ from tests.sessions import sign_in
 # What only one of the databases has.
 ONLY = {
     "sqlite": ["test_sqlite_directory.py"],
-    "postgresql": ["test_feed.py", "test_known.py", "test_lease.py", "test_link.py", "test_rotation_locks.py"],
+    "postgresql": [
+        "test_feed.py",
+        "test_known.py",
+        "test_lease.py",
+        "test_link.py",
+        "test_rotation_locks.py",
+    ],
 }
 collect_ignore = [name for vendor, names in ONLY.items() if vendor != connection.vendor for name in names]
 

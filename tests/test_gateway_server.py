@@ -20,13 +20,12 @@ from django.db import connection
 from keys import lifecycle, merchants
 from keys.gateway.drain import Drain
 from keys.identifiers import REQUEST, encode, new_id
-from keys.models import Acknowledgement, ApiKey, Change, RequestLog, Verifier
+from keys.models import Acknowledgement, ApiKey, Change, RequestLog
 from tests.factories import ApiKeyFactory
 
 DOCS = Path(__file__).parent.parent / "docs" / "http-api.md"
 
-# On one worker: each other would start a server of its own.
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("gateway server")]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def free_port() -> int:
@@ -71,9 +70,6 @@ def port(django_db_setup, django_db_blocker) -> Iterator[int]:
     finally:
         server.terminate()
         server.wait(timeout=20)
-        with django_db_blocker.unblock():
-            # It has told the database that it is there again since the last test emptied it.
-            Verifier.objects.all().delete()
 
 
 @pytest.fixture

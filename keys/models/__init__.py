@@ -2,7 +2,6 @@
 
 from keys.models.access import Invitation, Membership, User
 from keys.models.apikey import ApiKey
-from keys.models.cached import CachedValue
 from keys.models.history import HistoryEntry, HistoryHead
 from keys.models.merchant import Merchant, MerchantTerm
 from keys.models.recording import RecordingLoss, SpoolFile
@@ -12,7 +11,6 @@ from keys.models.verifier import Acknowledgement, Change, Verifier
 __all__ = [
     "Acknowledgement",
     "ApiKey",
-    "CachedValue",
     "Change",
     "HistoryEntry",
     "HistoryHead",
