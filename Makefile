@@ -6,6 +6,9 @@ PY := $(VENV)/bin/python
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
+# pytest rewrites each module of tests: without the bytecode each of its processes would do so anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTEST := $(PY) -m pytest -n logical --maxprocesses 4 --dist loadgroup
 
 .DEFAULT_GOAL := help
@@ -30,13 +33,11 @@ test: test-sqlite test-postgresql test-browser test-gateways ## All tests: on SQ
 
 test-sqlite: $(VENV)/dev.stamp ## The tests without a browser, on SQLite
 	TEST_DATABASE=sqlite $(PYTEST)
-	TEST_DATABASE=sqlite $(PYTEST) -m verifier
 	TEST_DATABASE=sqlite $(PYTEST) -m process
 
 test-postgresql: $(VENV)/dev.stamp ## The same on PostgreSQL: of TEST_DATABASE_URL, or else started for the occasion
-	$(PY) -m tests.postgres $(PYTEST) --reuse-db
-	$(PY) -m tests.postgres $(PYTEST) --reuse-db -m verifier
-	$(PY) -m tests.postgres $(PYTEST) --reuse-db -m process
+	$(PY) -m tests.postgres $(PYTEST)
+	$(PY) -m tests.postgres $(PYTEST) -m process
 
 test-browser: $(VENV)/dev.stamp ## The console in real Chromium, which is installed where there is none
 	$(PY) -m tests.browser.chromium
@@ -48,7 +49,7 @@ test-gateways: $(VENV)/dev.stamp $(VENV)/gateways.stamp ## The verifier behind n
 
 fuzz: $(VENV)/dev.stamp ## Make up 100,000 cases for the verifier on each database; CASES=1000000 makes up more
 	FUZZ_CASES=$(CASES) TEST_DATABASE=sqlite $(PYTEST) -p tests.fuzzing -m fuzz
-	FUZZ_CASES=$(CASES) $(PY) -m tests.postgres $(PYTEST) --reuse-db -p tests.fuzzing -m fuzz
+	FUZZ_CASES=$(CASES) $(PY) -m tests.postgres $(PYTEST) -p tests.fuzzing -m fuzz
 
 CASES := 100000
 

@@ -21,6 +21,7 @@ from django.utils import timezone
 from keys import chain
 from keys.chain import Head
 from keys.identifiers import new_id
+from keys.keyformat import scrub
 from keys.models import ApiKey, HistoryEntry, HistoryHead, Merchant, User
 from keys.models.history import Action, ActorKind
 from keys.naming import clean_text, printable
@@ -76,7 +77,7 @@ def compose(
         after=_plain(after or {}),
         reason=reason,
         address=actor.address,
-        user_agent=printable(actor.user_agent, 300),
+        user_agent=printable(scrub(actor.user_agent), 300),
         request_id=printable(actor.request_id, 64),
     )
 

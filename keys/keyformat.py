@@ -117,6 +117,14 @@ def scrub(text: str) -> str:
     return SCRUB_PATTERN.sub(lambda match: f"{match[match.lastindex or 0]}{MASK_DOTS}", text)
 
 
+def holds_key(text: str) -> bool:
+    """Whether an API key, whole and with the right checksum, is somewhere in `text`."""
+    return any(
+        checksum(match[0][:-CHECKSUM_LENGTH]) == match[0][-CHECKSUM_LENGTH:]
+        for match in PATTERN.finditer(text)
+    )
+
+
 class ScrubFilter(logging.Filter):
     """Keeps API keys out of every log line, its traceback included."""
 

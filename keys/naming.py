@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from keys.errors import InvalidField
+from keys.keyformat import holds_key
 
 # A column of folded text is this many times as long as that of the text itself.
 FOLDED_FACTOR = 2
@@ -107,6 +108,10 @@ def _check(text: str, *, field: str, label: str, maximum: int) -> None:
     if len(text) > maximum:
         raise InvalidField(
             field, f"{label} is {len(text):,} characters long; {maximum} is the most.", "Shorten it."
+        )
+    if holds_key(text):
+        raise InvalidField(
+            field, f"{label} contains an API key.", "Take it out: this text is neither encrypted nor masked."
         )
     for character in _REGION_FLAG.sub("", _JOINERS.sub("", text)):
         if character in _UNSEEN or (character != "\n" and unicodedata.category(character) in _FORBIDDEN):

@@ -5,6 +5,8 @@ import secrets
 import tempfile
 from base64 import urlsafe_b64encode
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
@@ -63,6 +65,26 @@ def database(name: str, *, default: str) -> dj_database_url.DBConfig:
             f"{name} must look like postgresql://user:password@host/name or sqlite:////path."
         )
     return parsed
+
+
+def openid_connect(
+    *, server_url: str, client_id: str, secret: str, name: str, needs_https: bool
+) -> list[dict[str, Any]]:
+    """The provider of single sign-on as allauth wants it; none without a `server_url`."""
+    if not server_url:
+        if client_id or secret:
+            raise ImproperlyConfigured("OIDC_CLIENT_ID and OIDC_CLIENT_SECRET want an OIDC_SERVER_URL, too.")
+        return []
+    address = urlsplit(server_url)
+    schemes = {"https"} if needs_https else {"https", "http"}
+    if address.scheme not in schemes or not address.hostname:
+        raise ImproperlyConfigured(
+            "OIDC_SERVER_URL must look like https://login.example.com/realm: plain http is for a laptop only."
+        )
+    if not client_id or not secret:
+        raise ImproperlyConfigured("OIDC_SERVER_URL wants OIDC_CLIENT_ID and OIDC_CLIENT_SECRET, too.")
+    app = {"provider_id": "sso", "name": name, "client_id": client_id, "secret": secret}
+    return [app | {"settings": {"server_url": server_url}}]
 
 
 def kept_secret(name: str, path: Path, *, size_bytes: int = 32) -> str:

@@ -5,6 +5,9 @@ worker a SIGTERM of its own; granian's handler, run a second time inside itself,
 both processes block these signals, and a thread of ours takes the first of them and no other. The worker leaves Ctrl-C
 to the main process, which would otherwise find it gone before it knows why. And a worker whose main process was killed
 would go on holding the port: it stops by itself.
+
+That a worker takes too long to stop is for us to see, not for granian: a thread of its own waits for the worker too,
+and where the machine is busy that one may have heard of its end while the main one still takes it for alive.
 """
 
 import logging
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
     from keys.gateway.drain import Drain
+
+logger = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -54,11 +59,20 @@ def serve(*, port: int, blocking_threads: int, drain: "Drain | None") -> None:
         blocking_threads=blocking_threads,
         websockets=False,
         log_level=LogLevels.warning,
-        workers_kill_timeout=GRACE_SECONDS,
     )
     # It counts processors, and warns of threads that do nothing but wait.
     logging.getLogger("_granian").addFilter(lambda record: "Python threads" not in record.getMessage())
-    take_one_stop_signal(server.signal_handler_interrupt, among=STOP_SIGNALS)
+
+    interrupt: Callable[[], object] = server.signal_handler_interrupt
+
+    def stop() -> None:
+        interrupt()
+        time.sleep(GRACE_SECONDS)
+        for worker in multiprocessing.active_children():
+            logger.warning("Requests that took more than %d s to finish were cut off", GRACE_SECONDS)
+            worker.kill()
+
+    take_one_stop_signal(stop, among=STOP_SIGNALS)
     draining = threading.Thread(target=_drain, args=(drain,), name="drain")
     if drain:
         draining.start()

@@ -89,6 +89,8 @@ INSTALLED_APPS = [
     "allauth.account",
     "allauth.mfa",
     "allauth.usersessions",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "csp",
     "lucide",
 ]
@@ -109,6 +111,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "keys.console.stepup.StepUpMiddleware",
+    "keys.console.factors.RequiredFactorMiddleware",
 ]
 
 ROOT_URLCONF = "merchantadmin.urls"
@@ -150,6 +153,9 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+# In the database, so that every process and every node counts attempts together, and commands see them.
+CACHES = {"default": {"BACKEND": "keys.console.cache.DatabaseCache"}}
+
 # -- People and sign-in --------------------------------------------------------------------------------------------
 
 AUTH_USER_MODEL = "keys.User"
@@ -171,8 +177,12 @@ ACCOUNT_LOGIN_METHODS = {"username"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_SESSION_REMEMBER = True
+# By address, and for the second by name and browser: keys/console/attempts.py.
+ACCOUNT_RATE_LIMITS = {"login": "30/m/ip", "login_failed": "20/5m/ip,5/5m/key"}
 # How long proof of who is there counts as recent: after that, a step that can do harm asks for it again.
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 30 * 60
+# Whether people with a role on the platform have to set up a second factor before anything else.
+SECOND_FACTOR_REQUIRED = env.flag("SECOND_FACTOR_REQUIRED", default=False)
 MFA_ADAPTER = "keys.console.factors.FactorAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
@@ -181,8 +191,30 @@ MFA_TOTP_TOLERANCE = 1
 MFA_FORMS = {
     "authenticate": "keys.console.factors.CodeForm",
     "reauthenticate": "keys.console.factors.CodeAgainForm",
+    "add_webauthn": "keys.console.factors.PasskeyForm",
+    "login_webauthn": "keys.console.factors.PasskeySignInForm",
+    "authenticate_webauthn": "keys.console.factors.PasskeyStepForm",
+    "reauthenticate_webauthn": "keys.console.factors.PasskeyAgainForm",
 }
 SESSION_COOKIE_AGE = 60 * 60 * 12
+
+# Single sign-on: an OpenID Connect provider, once its address is set.
+SOCIALACCOUNT_ADAPTER = "keys.console.sso.SingleSignOnAdapter"
+# What begins at the provider may end nowhere but with somebody who is known here: see keys/console/sso.py.
+SOCIALACCOUNT_AUTO_SIGNUP = False
+SOCIALACCOUNT_LOGIN_ON_GET = True
+SOCIALACCOUNT_PROVIDERS = {
+    "openid_connect": {
+        "OAUTH_PKCE_ENABLED": True,
+        "APPS": env.openid_connect(
+            server_url=env.text("OIDC_SERVER_URL").rstrip("/"),
+            client_id=env.text("OIDC_CLIENT_ID"),
+            secret=env.text("OIDC_CLIENT_SECRET"),
+            name=env.text("OIDC_NAME") or "single sign-on",
+            needs_https=SECURE,
+        ),
+    }
+}
 
 # -- Mail ----------------------------------------------------------------------------------------------------------
 

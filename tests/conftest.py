@@ -1,12 +1,15 @@
 """What every test can ask for, and how the test databases are emptied."""
 
+import gc
 import os
 import secrets
+import threading
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from asgiref.sync import SyncToAsync
 from django.conf import settings
 from django.core.servers.basehttp import ThreadedWSGIServer
 from django.db import connection, connections
@@ -35,9 +38,18 @@ ONLY = {
 }
 collect_ignore = [name for vendor, names in ONLY.items() if vendor != connection.vendor for name in names]
 
+# For a thread that was told to stop.
+PATIENCE_SECONDS = 5
+
 # Two cores shared with a database say nothing about how long one example may take.
 hypothesis_settings.register_profile("merchantadmin", deadline=None, max_examples=60)
 hypothesis_settings.load_profile("merchantadmin")
+
+
+def pytest_collection_finish() -> None:
+    """Nothing that is there by now is garbage: whoever tidies up from here on need not look at all of it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -68,6 +80,23 @@ def gateway_ahead_of_django() -> Iterator[None]:
             ThreadedWSGIServer, "set_app", lambda server, django: set_app(server, gateway_ahead_of(django))
         )
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def thread_for_synchronous_code() -> None:
+    """asgiref makes it for the first `async` test that needs it, and keeps it: no test is to blame for it."""
+    SyncToAsync.single_thread_executor.submit(int).result()
+
+
+@pytest.fixture(autouse=True)
+def nothing_still_at_work(thread_for_synchronous_code: None) -> Iterator[None]:
+    """Fail a test that leaves a thread behind: a verifier, say, goes on with the database of the next test."""
+    before = set(threading.enumerate())
+    yield
+    left = set(threading.enumerate()) - before
+    for thread in left:
+        thread.join(PATIENCE_SECONDS)
+    assert not [thread for thread in left if thread.is_alive()]
 
 
 @pytest.fixture

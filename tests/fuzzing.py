@@ -10,7 +10,7 @@ from typing import Any
 
 CASES = int(os.environ.get("FUZZ_CASES", "0"))
 # What all tests together make up where nobody asks for more, schemathesis apart.
-USUAL_CASES = 2_050
+USUAL_CASES = 2_800
 FACTOR = max(1, math.ceil(CASES / USUAL_CASES))
 counted = 0
 

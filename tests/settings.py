@@ -38,8 +38,13 @@ SHELL_VARIABLES = (
     "KEYS_SPOOL_LIMIT_MB",
     "KEYS_USAGE_RETENTION_DAYS",
     "LOG_FORMAT",
+    "OIDC_CLIENT_ID",
+    "OIDC_CLIENT_SECRET",
+    "OIDC_NAME",
+    "OIDC_SERVER_URL",
     "PORT",
     "PUBLIC_URL",
+    "SECOND_FACTOR_REQUIRED",
     "SECRET_KEY",
     "TRUSTED_PROXY_COUNT",
 )
@@ -78,6 +83,8 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 
 # Tests sign in often, and their passwords guard nothing.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+# Each worker counts attempts by itself, without asking for a database.
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 # pytest shows the log of a failing test by itself.
 LOGGING["root"]["handlers"] = []

@@ -86,11 +86,15 @@ def test_method_and_path_decide_which_permission_is_needed(ask, way, method, uri
 
 
 def test_a_refusal_names_the_permission_that_lacks(ask) -> None:
-    document = ask(**nginx("POST", "/v1/refunds")).json()
+    answer = ask(**nginx("POST", "/v1/refunds"))
+    document = answer.json()
+    assert (answer["X-Problem"], answer["X-Required-Permission"]) == ("permission-denied", "refunds:write")
     assert document["outcome"] == "PERMISSION_DENIED"
     assert document["required_permission"] == "refunds:write"
     assert "refunds:write" in document["detail"]
-    document = ask(**nginx("GET", "/v1/unheard-of")).json()
+    answer = ask(**nginx("GET", "/v1/unheard-of"))
+    document = answer.json()
+    assert (answer["X-Problem"], "X-Required-Permission" in answer) == ("permission-denied", False)
     assert document["outcome"] == "PERMISSION_DENIED"
     assert "required_permission" not in document
     assert "no route" in document["detail"]

@@ -157,6 +157,7 @@ def test_every_answer_is_documented_and_none_is_given_away(
             assert answer["Content-Type"] == "application/problem+json"
             assert TYPES[document["type"]] == document["status"] == answer.status_code
             assert document["request_id"] == answer["X-Request-Id"]
+            assert document["type"].endswith(f":{answer['X-Problem']}")
         for key in keys.values():
             assert key.secret.reveal() not in f"{answer.headers} {answer.content}"
         assert new == 1 if answer.status_code in {200, 403} else new <= 1

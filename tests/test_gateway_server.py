@@ -20,12 +20,13 @@ from django.db import connection
 from keys import lifecycle, merchants
 from keys.gateway.drain import Drain
 from keys.identifiers import REQUEST, encode, new_id
-from keys.models import Acknowledgement, ApiKey, Change, RequestLog
+from keys.models import Acknowledgement, ApiKey, Change, RequestLog, Verifier
 from tests.factories import ApiKeyFactory
 
 DOCS = Path(__file__).parent.parent / "docs" / "http-api.md"
 
-pytestmark = pytest.mark.django_db(transaction=True)
+# On one worker: each other would start a server of its own.
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("gateway server")]
 
 
 def free_port() -> int:
@@ -70,6 +71,9 @@ def port(django_db_setup, django_db_blocker) -> Iterator[int]:
     finally:
         server.terminate()
         server.wait(timeout=20)
+        with django_db_blocker.unblock():
+            # It has told the database that it is there again since the last test emptied it.
+            Verifier.objects.all().delete()
 
 
 @pytest.fixture

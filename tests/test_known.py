@@ -18,7 +18,7 @@ from keys.models import ApiKey
 from tests.factories import ApiKeyFactory
 from tests.verifiers import database_away, directories, eventually, execute, found, wait_for_acknowledgement
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.verifier]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 COLUMNS = [field.column for field in ApiKey._meta.local_concrete_fields if not field.generated]
 

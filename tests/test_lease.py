@@ -33,7 +33,7 @@ from tests.verifiers import (
     wait_for_acknowledgement,
 )
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.verifier]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 BOUND_SECONDS = 0.5
 DISABLE = "UPDATE keys_apikey SET status = 'disabled'"

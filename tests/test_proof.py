@@ -18,7 +18,7 @@ from keys.models.verifier import ChangeKind
 from keys.proof import CLOCK_ERROR, RECORDED_WITHIN, Accepted, Answer, Proof, Silence
 from tests.factories import AcknowledgementFactory, ApiKeyFactory, RecordFactory, VerifierFactory, use
 
-pytestmark = [pytest.mark.django_db, pytest.mark.verifier]
+pytestmark = pytest.mark.django_db
 
 NOON = datetime(2026, 3, 29, 12, tzinfo=UTC)
 MS = timedelta(milliseconds=1)

@@ -16,7 +16,7 @@ from keys.management.commands import revocation_proof
 from keys.models import ApiKey, Change, Verifier
 from tests.factories import AcknowledgementFactory, ApiKeyFactory, MerchantFactory, VerifierFactory, use
 
-pytestmark = [pytest.mark.django_db, pytest.mark.verifier]
+pytestmark = pytest.mark.django_db
 
 MINUTE = timedelta(minutes=1)
 SECOND = timedelta(seconds=1)

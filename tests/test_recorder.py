@@ -353,3 +353,23 @@ def test_what_was_lost_last_is_told_when_the_recorder_closes(open_recorder, fold
     assert lines(folder) == [spool.lost_line(Reason.SPOOL_FULL, 4)]
     recorder.write(LINE)
     assert recorder.lost_in_total == {Reason.SPOOL_FULL: 4, Reason.WRITE_FAILED: 1}
+
+
+def test_it_looks_after_itself(folder, monkeypatch) -> None:
+    monkeypatch.setattr(recording, "LOOK_AFTER_SECONDS", 0.001)
+    turns = []
+    look_after = SpoolRecorder.look_after
+
+    def counted(recorder: SpoolRecorder) -> None:
+        turns.append(True)
+        if len(turns) == 2:
+            raise RuntimeError("something nobody thought of")
+        look_after(recorder)
+        if len(turns) > 4:
+            enough.set()
+
+    enough = Event()
+    monkeypatch.setattr(SpoolRecorder, "look_after", counted)
+    recorder = SpoolRecorder(folder, limit_bytes=NO_LIMIT)
+    assert enough.wait(10)
+    recorder.close()

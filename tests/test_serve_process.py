@@ -13,6 +13,7 @@ import pytest
 from django.core.management import CommandError
 
 from keys.management.commands import serve
+from merchantadmin.server import GRACE_SECONDS
 from tests.installation import PASSWORD_LINE, PATIENCE_SECONDS, ROOT, Installation, read_until, stop
 
 pytestmark = [pytest.mark.process, pytest.mark.xdist_group("serve")]
@@ -27,6 +28,17 @@ from django.db.migrations.recorder import MigrationRecorder
 record = MigrationRecorder.record_applied
 MigrationRecorder.record_applied = lambda *known: os._exit(9) if known[1] == "auth" else record(*known)
 execute_from_command_line(["manage.py", "serve"])
+"""
+
+GATEWAY_TOKEN = "token-of-the-gateways-0123456789-abcdef"
+# The body is announced, and never comes.
+UNFINISHED = f"""POST /v1/keys/verify HTTP/1.1\r
+Host: 127.0.0.1\r
+Authorization: Bearer {GATEWAY_TOKEN}\r
+Content-Type: application/json\r
+Content-Length: 9\r
+Expect: 100-continue\r
+\r
 """
 
 
@@ -135,6 +147,22 @@ def test_signals_that_come_together_stop_it_once(prepared):
     for by in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
         os.killpg(process.pid, by)
     assert stop(process).endswith("Stopped.\n")
+
+
+def test_a_request_that_does_not_end_is_cut_off_and_said_to_be(prepared):
+    process = prepared.start(KEYS_GATEWAY_TOKENS=GATEWAY_TOKEN)
+    prepared.wait_for_answer(process)
+    with socket.create_connection(("127.0.0.1", prepared.port), timeout=PATIENCE_SECONDS) as endless:
+        endless.sendall(UNFINISHED.encode())
+        # The server asks for the body: it is at work on the request.
+        assert endless.recv(100).startswith(b"HTTP/1.1 100 ")
+        started = time.monotonic()
+        process.terminate()
+        output, _ = process.communicate(timeout=PATIENCE_SECONDS)
+    assert time.monotonic() - started >= GRACE_SECONDS
+    assert process.returncode == 0
+    assert output.count("Requests that took more than 5 s to finish were cut off") == 1
+    assert output.endswith("Stopped.\n")
 
 
 def test_a_worker_does_not_outlive_a_server_that_was_killed(prepared):

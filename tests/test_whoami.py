@@ -149,6 +149,8 @@ def test_whoever_has_no_usable_key_learns_nothing(client, path: str) -> None:
     ((status, _, headers),) = refusals
     assert status == 401
     assert dict(headers)["Content-Type"] == "application/problem+json"
+    assert dict(headers)["X-Problem"] == "unauthorized"
+    assert "X-Required-Permission" not in dict(headers)
     challenge = dict(headers)["WWW-Authenticate"]
     assert "Bearer realm=" in challenge
     assert "Basic realm=" in challenge

@@ -5,12 +5,14 @@ from allauth.mfa.base import views as mfa
 from allauth.mfa.recovery_codes import views as recovery_codes
 from allauth.mfa.totp import views as totp
 from allauth.mfa.webauthn import views as webauthn
+from allauth.socialaccount.providers.openid_connect import views as openid_connect
 from allauth.usersessions import views as sessions
 from django.urls import path
 from django.views.generic import RedirectView
 
 from keys.console.stepup import proof_required
-from keys.console.views.confirm import ConfirmView
+from keys.console.views.confirm import ConfirmView, SecondFactorRequiredView
+from keys.console.views.sso import SingleSignOnView, confirmed, sign_in_failed
 
 to_profile = RedirectView.as_view(pattern_name="profile")
 guard = proof_required("change how you sign in", back="profile")
@@ -21,10 +23,12 @@ urlpatterns = [
     path("inactive/", account.account_inactive, name="account_inactive"),
     path("signup/", account.signup, name="account_signup"),
     path("reauthenticate/", ConfirmView.as_view(), name="account_reauthenticate"),
+    path("reauthenticate/done/", confirmed, name="account_confirmed"),
     path("password/change/", account.password_change, name="account_change_password"),
     path("password/set/", guard(account.password_set), name="account_set_password"),
     path("sessions/", sessions.list_usersessions, name="usersessions_list"),
     path("second-factor/", mfa.authenticate, name="mfa_authenticate"),
+    path("second-factor/required/", SecondFactorRequiredView.as_view(), name="second-factor-required"),
     path("passkeys/login/", webauthn.login_webauthn, name="mfa_login_webauthn"),
     path("passkeys/new/", guard(webauthn.add_webauthn), name="mfa_add_webauthn"),
     path("passkeys/<int:pk>/rename/", guard(webauthn.edit_webauthn), name="mfa_edit_webauthn"),
@@ -42,6 +46,9 @@ urlpatterns = [
         guard(recovery_codes.download_recovery_codes),
         name="mfa_download_recovery_codes",
     ),
+    path("sso/<slug:provider_id>/", SingleSignOnView.as_view(), name="openid_connect_login"),
+    path("sso/<slug:provider_id>/callback/", openid_connect.callback, name="openid_connect_callback"),
+    path("sso-failed/", sign_in_failed, name="socialaccount_login_cancelled"),
     # allauth leads back to lists of its own; here the profile holds them.
     path("security/", to_profile, name="mfa_index"),
     path("passkeys/", to_profile, name="mfa_list_webauthn"),

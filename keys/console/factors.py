@@ -3,6 +3,7 @@
 import base64
 import logging
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,21 +11,42 @@ from allauth.mfa.adapter import DefaultMFAAdapter, get_adapter
 from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
 from allauth.mfa.models import Authenticator
 from allauth.mfa.utils import is_mfa_enabled
+from allauth.mfa.webauthn.forms import (
+    AddWebAuthnForm,
+    AuthenticateWebAuthnForm,
+    LoginWebAuthnForm,
+    ReauthenticateWebAuthnForm,
+)
+from allauth.usersessions.models import UserSession
+from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.cache import cache
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django_htmx.http import HttpResponseClientRedirect
 from qrcode.main import QRCode
 
-from keys import vault
+from keys import history, vault
+from keys.access import role_of
 from keys.errors import SecretUnavailable
+from keys.history import Actor, clean_reason
 from keys.models import User
+from keys.models.history import Action
 
 PRODUCT = "Merchant Admin"
 # As many as allauth makes: MFA_RECOVERY_CODE_COUNT.
 RECOVERY_CODES = 10
 # A code is right for its own half minute, the one before and the one after.
 CODE_LIFE_SECONDS = 90
+NAMES = {
+    Authenticator.Type.TOTP: "authenticator app",
+    Authenticator.Type.WEBAUTHN: "passkey",
+    Authenticator.Type.RECOVERY_CODES: "recovery codes",
+}
 FACTORS = [Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN]
 
 logger = logging.getLogger(__name__)
@@ -94,6 +116,48 @@ class CodeAgainForm(OneTimeMixin, ReauthenticateForm):
     """A code as proof, later."""
 
 
+class WellFormedMixin:
+    """What claims to come from a passkey may be anything: all that cannot be read, or is not signed, is no passkey."""
+
+    cleaned_data: dict[str, Any]
+
+    def clean_credential(self) -> Any:
+        if not isinstance(self.cleaned_data["credential"], dict):
+            raise get_adapter().validation_error("incorrect_code")
+        check = getattr(super(), "clean_credential", None)
+        return refusing(check) if check else self.cleaned_data["credential"]
+
+
+def refusing(check: Callable[[], Any]) -> Any:
+    """The result of `check`, whose errors of any kind mean that there was no passkey."""
+    try:
+        return check()
+    except ValidationError:
+        raise
+    except Exception as error:
+        raise get_adapter().validation_error("incorrect_code") from error
+
+
+class PasskeyForm(WellFormedMixin, AddWebAuthnForm):
+    """A new passkey."""
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = refusing(super().clean)
+        return cleaned
+
+
+class PasskeySignInForm(WellFormedMixin, LoginWebAuthnForm):
+    """A passkey instead of name and password."""
+
+
+class PasskeyStepForm(WellFormedMixin, AuthenticateWebAuthnForm):
+    """A passkey as the second step."""
+
+
+class PasskeyAgainForm(WellFormedMixin, ReauthenticateWebAuthnForm):
+    """A passkey as proof, later."""
+
+
 @dataclass(slots=True)
 class Security:
     """How one person signs in, for their profile."""
@@ -126,3 +190,49 @@ class Security:
 
 def has_second_factor(user: User) -> bool:
     return bool(is_mfa_enabled(user, FACTORS))
+
+
+def owes_second_factor(user: User) -> bool:
+    """Whether this person may do nothing here until they have set one up."""
+    if not settings.SECOND_FACTOR_REQUIRED:
+        return False
+    return role_of(user) is not None and not has_second_factor(user)
+
+
+class RequiredFactorMiddleware:
+    """Lets people who owe a second factor to the pages where they set it up or leave, and nowhere else."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        user = request.user
+        elsewhere = not request.path.startswith(reverse("account_login").removesuffix("login/"))
+        if elsewhere and isinstance(user, User) and owes_second_factor(user):
+            there = reverse("second-factor-required")
+            if request.headers.get("HX-Request"):
+                return HttpResponseClientRedirect(there)
+            return HttpResponseRedirect(there)
+        return self.get_response(request)
+
+
+@transaction.atomic
+def reset(person: User, *, actor: Actor, reason: str = "") -> list[str]:
+    """Remove every second factor of `person` and end their sessions; returns the names of what there was."""
+    reason = clean_reason(reason)
+    factors = Authenticator.objects.select_for_update().filter(user=person).order_by("type", "pk")
+    removed = [NAMES[factor.type] for factor in factors]
+    if not removed:
+        return []
+    Authenticator.objects.filter(user=person).delete()
+    for session in UserSession.objects.filter(user=person):
+        session.end()
+    history.write(
+        Action.PERSON_FACTORS_RESET,
+        actor=actor,
+        merchant=None,
+        before={"person": person.username, "second factor": ", ".join(removed)},
+        after={"person": person.username, "second factor": "none"},
+        reason=reason,
+    )
+    return removed

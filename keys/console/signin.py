@@ -4,11 +4,15 @@ from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.core import context
-from django.http import HttpRequest
+from allauth.core.exceptions import ImmediateHttpResponse
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
+from keys.console import attempts
 from keys.console.actors import address_of
 from keys.console.stepup import proved_recently
+from keys.console.views import errors
 
 # Sessions are listed with an address: this stands for one that could not be told.
 NO_ADDRESS = "0.0.0.0"  # noqa: S104
@@ -17,12 +21,33 @@ NO_ADDRESS = "0.0.0.0"  # noqa: S104
 class AccountAdapter(DefaultAccountAdapter):
     """Accounts are made by operators, never by a visitor."""
 
+    error_messages = DefaultAccountAdapter.error_messages | {
+        "too_many_login_attempts": "Too many wrong codes. Wait five minutes, then try again.",
+    }
+
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
 
     def get_client_ip(self, request: HttpRequest) -> str:
         """What the rate limits count by: proxies are believed as the history believes them, and no further."""
         return address_of(request) or NO_ADDRESS
+
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        """Say how long to wait, rather than only that it was too often."""
+        key = self._get_login_attempts_cache_key(request, **credentials)
+        try:
+            super().pre_authenticate(request, **credentials)
+        except ValidationError as error:
+            response = errors.too_many_passwords(request, wait_seconds=attempts.wait_seconds(request, key))
+            raise ImmediateHttpResponse(response) from error
+
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
+        return attempts.subject(request, credentials.get("username", ""))
+
+    def post_login(self, request: HttpRequest, user: Any, **kwargs: Any) -> HttpResponse:
+        response: HttpResponse = super().post_login(request, user, **kwargs)
+        attempts.remember_browser(request, response, user)
+        return response
 
     def is_reauthentication_required(self, *, app: str, **kwargs: Any) -> bool:
         """One rule for all: a sign-in of a moment ago is proof too."""

@@ -14,10 +14,11 @@ from allauth.account.adapter import get_adapter
 from allauth.account.authentication import get_authentication_records
 from allauth.account.internal.flows.reauthentication import reauthenticate_by_password
 from allauth.core import ratelimit
-from allauth.core.exceptions import ReauthenticationRequired
+from allauth.core.exceptions import ImmediateHttpResponse, ReauthenticationRequired
 from allauth.mfa.models import Authenticator
-from allauth.mfa.webauthn.forms import ReauthenticateWebAuthnForm
 from allauth.mfa.webauthn.internal.auth import begin_authentication
+from allauth.socialaccount.adapter import get_adapter as get_social_adapter
+from allauth.socialaccount.models import SocialAccount
 from django import forms
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
@@ -28,7 +29,8 @@ from django.utils.cache import add_never_cache_headers
 from django.utils.http import urlencode
 from django_htmx.http import HttpResponseClientRedirect, reswap, retarget
 
-from keys.console.factors import CodeAgainForm
+from keys.console.factors import CodeAgainForm, PasskeyAgainForm
+from keys.console.sso import PROOF
 from keys.console.views import errors
 from keys.console.views.access import own_page, page_behind
 from keys.models import User
@@ -97,6 +99,9 @@ class ProofForm(forms.Form):
         self.request = request
         self.user = user
         types = set(Authenticator.objects.filter(user=user).values_list("type", flat=True))
+        # A form that travels stays where it is: the provider is visited beside it.
+        back = reverse("account_confirmed") if self.prefix else request.GET.get("next") or reverse("profile")
+        self.providers = providers_of(request, user, back=back)
         self.has_passkey = Authenticator.Type.WEBAUTHN in types
         if not user.has_usable_password():
             del self.fields["password"]
@@ -118,7 +123,7 @@ class ProofForm(forms.Form):
         """Check the first proof that was given, and write it down."""
         given = {name: value for name, value in self.cleaned_data.items() if value}
         if credential := given.get("credential"):
-            self._check(ReauthenticateWebAuthnForm, "credential", credential, on=None)
+            self._check(PasskeyAgainForm, "credential", credential, on=None)
         elif code := given.get("code"):
             self._check(CodeAgainForm, "code", code.replace(" ", ""), on="code")
         elif password := given.get("password"):
@@ -136,6 +141,19 @@ class ProofForm(forms.Form):
             form.save()  # type: ignore[attr-defined]
         else:
             self.add_error(on, [error for told in form.errors.values() for error in told])
+
+
+def providers_of(request: HttpRequest, user: User, *, back: str) -> list[tuple[str, str]]:
+    """Where this person can sign in anew to prove who they are: names, and addresses that come back to a page."""
+    offered = get_social_adapter(request).list_providers(request)
+    if not offered:
+        return []
+    connected = set(SocialAccount.objects.filter(user=user).values_list("provider", flat=True))
+    return [
+        (each.name, each.get_login_url(request, process=PROOF, next=back, auth_params="prompt=login"))
+        for each in offered
+        if each.app.provider_id in connected
+    ]
 
 
 class StepUpMiddleware:
@@ -157,8 +175,12 @@ class StepUpMiddleware:
         if not ratelimit.consume(request, action="reauthenticate", user=request.user):
             return errors.too_many_requests(request)
         form = ProofForm(request.POST, request=request, user=request.user, prefix=PREFIX)
-        if not form.is_valid():
-            request.refused_proof = form  # type: ignore[attr-defined]
+        try:
+            if not form.is_valid():
+                request.refused_proof = form  # type: ignore[attr-defined]
+        except ImmediateHttpResponse as refused:
+            response: HttpResponse = refused.response
+            return response
         return None
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:

@@ -261,8 +261,7 @@ def _response(alike: Alike) -> Node:
     options = [reference(schemas.schema_name(problem)) for problem in alike]
     return {
         "description": "; or: ".join(problem.title for problem in alike),
-        "headers": _headers(name for problem in alike for name, _ in problems.HEADERS.get(problem, ()))
-        | ({"Allow": _header("Allow")} if problems.METHOD_NOT_ALLOWED in alike else {}),
+        "headers": _headers(("X-Problem", *(name for problem in alike for name in _more_headers(problem)))),
         "content": {
             PROBLEM: {
                 "schema": options[0] if len(options) == 1 else {"oneOf": options},
@@ -270,6 +269,12 @@ def _response(alike: Alike) -> Node:
             }
         },
     }
+
+
+def _more_headers(problem: Problem) -> list[str]:
+    """What the answer has beyond those of every problem."""
+    more = {problems.METHOD_NOT_ALLOWED: ["Allow"], problems.PERMISSION_DENIED: ["X-Required-Permission"]}
+    return [*(name for name, _ in problems.HEADERS.get(problem, ())), *more.get(problem, [])]
 
 
 def _headers(names: Iterable[str]) -> Node:
@@ -295,6 +300,13 @@ HEADERS: Node = {
     "WWW-Authenticate": _described("What to send.", 'Bearer realm="gateway"'),
     "Retry-After": _described("Seconds.", "1", pattern="^[0-9]+$"),
     "Allow": _described("The methods that the call takes.", "POST"),
+    "X-Problem": _described(
+        "What ends the type of the problem document.",
+        problems.PERMISSION_DENIED.name,
+        enum=[problem.name for problem in problems.ALL],
+    ),
+    "X-Required-Permission": _described("The permission that the key lacks.", "refunds:write")
+    | {"required": False},
     "X-Merchant-Id": _described("The key's merchant account.", MERCHANT_ID),
     "X-Key-Id": _described("The key.", KEY_ID),
     "X-Key-Mode": _described("Live or test.", "live", enum=["live", "test"]),

@@ -2,6 +2,8 @@
 
 Everybody without a usable key gets one and the same 401, whatever the reason: the request log knows it, they
 do not. docs/outcomes.md lists the types.
+
+X-Problem and X-Required-Permission say the least of it once more, for proxies that drop the body of a refusal.
 """
 
 from dataclasses import dataclass
@@ -119,7 +121,7 @@ def document(problem: Problem, *, request_id: str, detail: str = "", **members: 
         **members,
     }
     answer = as_json(content, status=problem.status, kind="application/problem+json")
-    return answer._replace(headers=(*answer.headers, *HEADERS.get(problem, ())))
+    return answer._replace(headers=(*answer.headers, ("X-Problem", problem.name), *HEADERS.get(problem, ())))
 
 
 def method_not_allowed(allowed: str, *, request_id: str) -> Answer:
@@ -136,13 +138,14 @@ def refusal(outcome: Outcome, need: Need | None, *, request_id: str) -> Answer:
     if need is None or need.permission is None:
         return document(PERMISSION_DENIED, request_id=request_id, outcome=outcome.value)
     permission = str(need.permission)
-    return document(
+    answer = document(
         PERMISSION_DENIED,
         request_id=request_id,
         detail=f"This API key does not have the permission {permission}.",
         outcome=outcome.value,
         required_permission=permission,
     )
+    return answer._replace(headers=(*answer.headers, ("X-Required-Permission", permission)))
 
 
 _UNAUTHORIZED = document(UNAUTHORIZED, request_id="@")

@@ -2,6 +2,7 @@
 
 from keys.models.access import Invitation, Membership, User
 from keys.models.apikey import ApiKey
+from keys.models.cached import CachedValue
 from keys.models.history import HistoryEntry, HistoryHead
 from keys.models.merchant import Merchant, MerchantTerm
 from keys.models.recording import RecordingLoss, SpoolFile
@@ -11,6 +12,7 @@ from keys.models.verifier import Acknowledgement, Change, Verifier
 __all__ = [
     "Acknowledgement",
     "ApiKey",
+    "CachedValue",
     "Change",
     "HistoryEntry",
     "HistoryHead",

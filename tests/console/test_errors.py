@@ -16,6 +16,7 @@ from keys.keyformat import Mode, PlaintextKey, ScrubFilter
 from keys.models import ApiKey, HistoryEntry
 from merchantadmin import urls
 from merchantadmin.urls import handler400, handler403, handler404, handler429, handler500
+from tests.client import direct_gateway
 from tests.console.page import inline_code, page_of
 
 pytestmark = pytest.mark.django_db
@@ -225,10 +226,11 @@ def test_a_body_that_is_no_form_is_refused_and_changes_nothing(
     "text/plain; charset=hex", "text/plain; charset=undefined", "text/plain; charset*=hex''zz", "; charset=hex",
     "text/plain; x*=nonsense''y", f"{MULTIPART}; charset=unicode_escape", ";;;", "text/plain;charset",
 ])  # fmt: skip
-def test_the_charset_that_a_request_claims_is_of_no_account(content_type: str) -> None:
+def test_the_charset_that_a_request_claims_is_of_no_account(content_type: str, monkeypatch) -> None:
     """Asked of the application itself: Django believes the header before any of its own code could catch it."""
-    from merchantadmin.wsgi import application
+    from merchantadmin import wsgi
 
+    monkeypatch.setattr(wsgi, "gateway", direct_gateway)
     for address, expected in (("/accounts/login/", "200 OK"), ("/v1/whoami", "401 Unauthorized")):
         answers: list[str] = []
         environ = {
@@ -236,5 +238,5 @@ def test_the_charset_that_a_request_claims_is_of_no_account(content_type: str) -
             "SERVER_NAME": "127.0.0.1", "SERVER_PORT": "80", "HTTP_HOST": "127.0.0.1", "REMOTE_ADDR": "127.0.0.1",
             "wsgi.input": io.BytesIO(b""), "wsgi.url_scheme": "http", "wsgi.errors": io.StringIO(),
         }  # fmt: skip
-        application(environ, lambda status, headers, *_: answers.append(status))  # noqa: B023
+        wsgi.application(environ, lambda status, headers, *_: answers.append(status))  # noqa: B023
         assert answers == [expected], address

@@ -66,6 +66,11 @@ SIGN_IN = {
     "accounts/reauthenticate/": 302,
     "accounts/password/change/": 302,
     "accounts/password/set/": 302,
+    "accounts/reauthenticate/done/": 200,
+    "accounts/second-factor/required/": 302,
+    "accounts/sso/<slug:provider_id>/": 404,
+    "accounts/sso/<slug:provider_id>/callback/": 404,
+    "accounts/sso-failed/": 401,
     "accounts/sessions/": 302,
     "accounts/second-factor/": 302,
     "accounts/passkeys/login/": 302,
@@ -255,7 +260,7 @@ def test_somebody_of_another_team_is_not_found(console: Client, subjects: dict[s
 
 @pytest.mark.parametrize("route", SIGN_IN)
 def test_the_sign_in_pages_answer_a_stranger(client: Client, route: str) -> None:
-    response = client.get(f"/{route.replace('<int:pk>', '1')}")
+    response = client.get(f"/{route.replace('<int:pk>', '1').replace('<slug:provider_id>', 'sso')}")
 
     assert response.status_code == SIGN_IN[route]
     if response.status_code == 302:

@@ -139,7 +139,7 @@ def test_cookies_are_out_of_reach_of_scripts_and_other_sites(signed_in: Client) 
     for name, cookie in signed_in.cookies.items():
         assert cookie["httponly"], name
         assert cookie["samesite"] == "Lax", name
-        assert cookie["path"] == "/", name
+        assert cookie["path"] == ("/accounts/" if name == "known_browser" else "/"), name
         assert not cookie["domain"], name
 
 
@@ -149,7 +149,12 @@ def test_on_a_public_host_cookies_travel_by_https_only(client: Client, operator:
     client.post("/accounts/login/", {"login": operator.username, "password": PASSWORD}, secure=True)
     client.post("/profile/", {"theme": "dark"}, secure=True)
 
-    assert client.cookies.keys() == {settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME, "messages"}
+    assert client.cookies.keys() == {
+        settings.SESSION_COOKIE_NAME,
+        settings.CSRF_COOKIE_NAME,
+        "messages",
+        "known_browser",
+    }
     assert all(cookie["secure"] for cookie in client.cookies.values())
 
 

@@ -16,6 +16,7 @@ from tests.gateways.waiting import until
 from tests.integrations import api as views
 from tests.integrations.asgi_client import ask, leave
 from tests.integrations.conftest import bearer
+from tests.verifiers import wait_for_acknowledgement
 
 
 @pytest.fixture
@@ -68,6 +69,8 @@ def remembers(verifier, key: ApiKey) -> bool:
     """
     secret = key.secret.reveal()
     if connection.vendor == "postgresql":
+        # That the key was made is a change too, which would take it out again.
+        wait_for_acknowledgement()
         until(lambda: verifier.directory.find(secret) and verifier.directory.remembered(secret))
         return True
     assert verifier.directory.find(secret)

@@ -6,6 +6,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.generic import View
 
+from keys import addresses
+from keys.console.factors import owes_second_factor
 from keys.console.stepup import ProofForm
 from keys.console.views import errors
 from keys.console.views.access import ConsoleMixin
@@ -27,3 +29,13 @@ class ConfirmView(ConsoleMixin, View):
 
     def page(self, form: ProofForm, *, back: str) -> HttpResponse:
         return render(self.request, "account/reauthenticate.html", {"proof": form, "back": back})
+
+
+class SecondFactorRequiredView(ConsoleMixin, View):
+    """Where people are led who have to set up a second factor first."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        if not owes_second_factor(self.user):
+            return redirect(settings.LOGIN_REDIRECT_URL)
+        context = {"can_have_passkeys": addresses.parse(request.get_host()) is None}
+        return render(request, "account/second_factor_required.html", context)

@@ -52,7 +52,21 @@ def method_not_allowed(request: HttpRequest) -> HttpResponse:
 
 
 def too_many_requests(request: HttpRequest) -> HttpResponse:
-    return _page(request, 429, "That was tried too often", "Wait a few minutes, then try again.")
+    """The limits that end here count by the minute."""
+    response = _page(request, 429, "That was tried too often", "Wait a minute, then try again.")
+    response["Retry-After"] = "60"
+    return response
+
+
+def too_many_passwords(request: HttpRequest, *, wait_seconds: int) -> HttpResponse:
+    response = render(
+        request,
+        "account/too_many_passwords.html",
+        {"minutes": max(1, round(wait_seconds / 60 + 0.49))},
+        status=429,
+    )
+    response["Retry-After"] = str(wait_seconds)
+    return response
 
 
 def page_not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
