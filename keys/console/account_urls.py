@@ -7,9 +7,10 @@ from allauth.mfa.totp import views as totp
 from allauth.mfa.webauthn import views as webauthn
 from allauth.socialaccount.providers.openid_connect import views as openid_connect
 from allauth.usersessions import views as sessions
-from django.urls import path
+from django.urls import path, re_path
 from django.views.generic import RedirectView
 
+from keys.console.letters import by_mail
 from keys.console.stepup import proof_required
 from keys.console.views.confirm import ConfirmView, SecondFactorRequiredView
 from keys.console.views.sso import SingleSignOnView, confirmed, sign_in_failed
@@ -26,6 +27,18 @@ urlpatterns = [
     path("reauthenticate/done/", confirmed, name="account_confirmed"),
     path("password/change/", account.password_change, name="account_change_password"),
     path("password/set/", guard(account.password_set), name="account_set_password"),
+    path("password/reset/", by_mail(account.password_reset), name="account_reset_password"),
+    path("password/reset/sent/", by_mail(account.password_reset_done), name="account_reset_password_done"),
+    path(
+        "password/reset/done/",
+        by_mail(account.password_reset_from_key_done),
+        name="account_reset_password_from_key_done",
+    ),
+    re_path(
+        r"^password/reset/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>[^/]+)/$",
+        by_mail(account.password_reset_from_key),
+        name="account_reset_password_from_key",
+    ),
     path("sessions/", sessions.list_usersessions, name="usersessions_list"),
     path("second-factor/", mfa.authenticate, name="mfa_authenticate"),
     path("second-factor/required/", SecondFactorRequiredView.as_view(), name="second-factor-required"),

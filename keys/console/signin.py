@@ -1,10 +1,13 @@
 """How people come in: allauth's sign-in, with sign-up closed."""
 
+import logging
+from smtplib import SMTPException
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.core import context
 from allauth.core.exceptions import ImmediateHttpResponse
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
@@ -13,6 +16,8 @@ from keys.console import attempts
 from keys.console.actors import address_of
 from keys.console.stepup import proved_recently
 from keys.console.views import errors
+
+logger = logging.getLogger(__name__)
 
 # Sessions are listed with an address: this stands for one that could not be told.
 NO_ADDRESS = "0.0.0.0"  # noqa: S104
@@ -57,3 +62,16 @@ class AccountAdapter(DefaultAccountAdapter):
     def get_reauthentication_methods(self, user: Any) -> list[dict[str, str]]:
         """One page asks for whatever this person has."""
         return [{"id": "confirm", "description": "Confirm", "url": reverse("account_reauthenticate")}]
+
+    def get_reset_password_from_key_url(self, key: str) -> str:
+        """At the address of the settings: what a request says of its host has no part in a letter."""
+        user, _, token = key.partition("-")
+        path = reverse("account_reset_password_from_key", kwargs={"uidb36": user, "key": token})
+        return f"{settings.PUBLIC_URL}{path}"
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """Whether it went out makes no difference to who asked: they are not told who has an account."""
+        try:
+            super().send_mail(template_prefix, email, context)
+        except (OSError, SMTPException):
+            logger.exception("The mail server did not take a letter")

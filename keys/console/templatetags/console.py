@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 from django import template
+from django.conf import settings
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
@@ -91,6 +92,12 @@ def amount(number: int) -> str:
 def plural(number: int, noun: str) -> str:
     """`3|plural:"request"` is “3 requests”."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+@register.simple_tag
+def can_mail() -> bool:
+    """Whether there is a mail server, so that links can be sent."""
+    return bool(settings.EMAIL_HOST)
 
 
 @register.filter
