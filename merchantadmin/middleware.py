@@ -11,7 +11,7 @@ from merchantadmin import logs
 # Of what a page could ask a browser for, only this is needed: keys are copied, and passkeys are made and used.
 NEEDED = ("clipboard-write", "publickey-credentials-create", "publickey-credentials-get")
 NOT_NEEDED = (
-    "accelerometer", "autoplay", "bluetooth", "browsing-topics", "camera", "clipboard-read", "display-capture",
+    "accelerometer", "autoplay", "browsing-topics", "camera", "clipboard-read", "display-capture",
     "encrypted-media", "fullscreen", "geolocation", "gyroscope", "hid", "idle-detection", "local-fonts", "magnetometer",
     "microphone", "midi", "payment", "picture-in-picture", "screen-wake-lock", "serial", "usb", "xr-spatial-tracking",
 )  # fmt: skip
