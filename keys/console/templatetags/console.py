@@ -91,7 +91,8 @@ def amount(number: int) -> str:
 @register.filter
 def plural(number: int, noun: str) -> str:
     """`3|plural:"request"` is “3 requests”."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    many = "people" if noun == "person" else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else many}"
 
 
 @register.simple_tag
