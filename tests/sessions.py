@@ -3,7 +3,10 @@
 from datetime import timedelta
 
 import time_machine
+from allauth.account.authentication import AUTHENTICATION_METHODS_SESSION_KEY
 from allauth.account.internal.flows.login import record_authentication
+from django.conf import settings
+from django.contrib.sessions.backends.db import SessionStore
 from django.test import Client, RequestFactory
 from django.utils import timezone
 
@@ -19,3 +22,13 @@ def sign_in(client: Client, person: User, *, seconds_ago: int = 0) -> Client:
         record_authentication(request, person, "password")
     request.session.save()
     return client
+
+
+def lapse(session_key: str) -> None:
+    """Let the time run out in which the sign-in of this session counts as proof."""
+    session = SessionStore(session_key)
+    session[AUTHENTICATION_METHODS_SESSION_KEY] = [
+        record | {"at": record["at"] - settings.ACCOUNT_REAUTHENTICATION_TIMEOUT}
+        for record in session[AUTHENTICATION_METHODS_SESSION_KEY]
+    ]
+    session.save()

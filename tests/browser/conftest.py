@@ -19,6 +19,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from keys.models import User
 from tests import sessions
 from tests.browser import chromium as installed
+from tests.browser.account_views import GUARDED, KEYED, guarded, keyed
 from tests.browser.product import OPERATOR, Product, serving
 from tests.browser.views import CLERK, NEWCOMER, NOBODY, VIEWS, Scene, set_scene
 from tests.browser.witness import Witness
@@ -122,12 +123,14 @@ def scene(product: Product) -> Scene:
 
 @pytest.fixture(scope="session")
 def people(product: Product) -> dict[str, User | str | None]:
-    """Those who look at the views: the operator, nobody, and two who are not staff."""
+    """Those who look at the views: the operator, nobody, two who are not staff, and two with second factors."""
     return {
         OPERATOR: OPERATOR,
         NOBODY: None,
         CLERK: UserFactory(),
         NEWCOMER: UserFactory(password=UNUSABLE_PASSWORD_PREFIX),
+        GUARDED: guarded(),
+        KEYED: keyed(),
     }
 
 
