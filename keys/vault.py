@@ -39,6 +39,17 @@ def unseal_text(ciphertext: str) -> str:
         raise SecretUnavailable("A secret cannot be decrypted.", "Check KEYS_ENCRYPTION_KEYS.") from error
 
 
+def text_sealed_with(ciphertext: str) -> int:
+    """Which of KEYS_ENCRYPTION_KEYS such a text is under, 0 for the first; raises as `unseal_text` does."""
+    for position, key in enumerate(settings.KEYS_ENCRYPTION_KEYS):
+        try:
+            _fernet((key,)).decrypt(ciphertext)
+        except (InvalidToken, ValueError):
+            continue
+        return position
+    raise SecretUnavailable("A secret cannot be decrypted.", "Check KEYS_ENCRYPTION_KEYS.")
+
+
 def unseal(ciphertext: str | None, *, digest: bytes) -> PlaintextKey:
     """The key behind `ciphertext`; raises SecretUnavailable unless it is the one with this digest."""
     if not ciphertext:

@@ -10,6 +10,7 @@ from uuid import UUID
 from django.core.management.base import BaseCommand
 
 from keys import rotation, vault
+from keys.console import factor_secrets
 from keys.management.terminal.exits import Exit, failure
 from keys.management.terminal.family import foreseen
 from keys.management.terminal.interruption import stopped_by_signals
@@ -20,8 +21,9 @@ from keys.rotation import PASSES, Stored, Tally
 
 class Command(BaseCommand):
     help = (
-        "Re-encrypt the texts of all API keys with the first of KEYS_ENCRYPTION_KEYS, while the server runs. It may be "
-        "interrupted and repeated. Those that cannot be read are named, and left as they are."
+        "Re-encrypt the texts of all API keys, and the secrets of second factors, with the first of "
+        "KEYS_ENCRYPTION_KEYS, while the server runs. It may be interrupted and repeated. Those that cannot be read "
+        "are named, and left as they are."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -45,7 +47,7 @@ class Command(BaseCommand):
 
     def handle(self, *, check: bool, verify: bool, **options: Any) -> None:
         self.output = Output(self.stdout, as_json=options["json"], no_color=options["no_color"])
-        self.stop, self.named = Event(), set[UUID]()
+        self.stop, self.named = Event(), set[UUID | str]()
         with stopped_by_signals(self.stop):
             if check or verify:
                 self.look(name_older=verify)
@@ -60,6 +62,7 @@ class Command(BaseCommand):
             for _ in range(PASSES):
                 tally = Tally(rotated=rotated)
                 self.each("Re-encrypting", rotation.rotate(tally, actor=actor), name_older=False)
+                self.second_factors(tally, rotate=True)
                 left = tally.older - (tally.rotated - rotated)
                 rotated = tally.rotated
                 if self.stop.is_set() or left == 0:
@@ -71,6 +74,7 @@ class Command(BaseCommand):
     def look(self, *, name_older: bool) -> None:
         tally = Tally()
         self.each("Reading", self.counted(tally), name_older=name_older)
+        self.second_factors(tally, rotate=False)
         self.report(tally, "", left=tally.older)
 
     def counted(self, tally: Tally) -> Iterator[list[Stored]]:
@@ -88,6 +92,13 @@ class Command(BaseCommand):
                 advance(len(batch))
                 if self.stop.is_set():
                     return
+
+    def second_factors(self, tally: Tally, *, rotate: bool) -> None:
+        """There are a few for each person: they are gone through in one go."""
+        for complaint in factor_secrets.go_through(tally, rotate=rotate):
+            if complaint not in self.named:
+                self.named.add(complaint)
+                self.output.note(complaint)
 
     def name(self, stored: Stored) -> None:
         if stored.key_id in self.named:
