@@ -142,6 +142,12 @@ def clean_reason(reason: str) -> str:
     return clean_text(reason, field="reason", label="Reason", maximum=REASON_MAX)
 
 
+def head_of(of: UUID) -> Head:
+    """The end of a chain as it is now; nobody has verified it."""
+    stored = HistoryHead.objects.filter(pk=of).first()
+    return Head(of, stored.sequence, bytes(stored.hash)) if stored else chain.start(of)
+
+
 def latest(*, key: ApiKey, action: Action | None = None) -> HistoryEntry | None:
     """The newest row of `key`, of one kind where `action` is given."""
     rows = HistoryEntry.objects.filter(key=key).order_by("-at", "-id")

@@ -5,7 +5,7 @@ from typing import Any
 import django_tables2 as tables
 
 from keys.console.keyset import Ordering
-from keys.models import ApiKey, Merchant, RequestLog, User
+from keys.models import ApiKey, HistoryEntry, Merchant, RequestLog, User
 
 
 class GridTable(tables.Table):
@@ -141,4 +141,25 @@ class PersonTable(GridTable):
 
     class Meta(GridTable.Meta):
         model = User
+        fields = ()
+
+
+class HistoryTable(GridTable):
+    time = column("Time", "col-time")
+    action = column("What happened", "col-name")
+    actor = column("By")
+    changes = column("Before and after", "col-changes")
+    origin = column("From")
+    place = column("Row", "col-number")
+
+    row_template = "keys/_history_row.html"
+    label = "History"
+    css = "grid-history"
+    orderings = {
+        "-time": Ordering(("at", "id"), descending=True),
+        "time": Ordering(("at", "id")),
+    }
+
+    class Meta(GridTable.Meta):
+        model = HistoryEntry
         fields = ()

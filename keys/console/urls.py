@@ -4,6 +4,7 @@ from django.views.generic import RedirectView
 from keys.console.views import (
     apikeys,
     developers,
+    history,
     invitations,
     merchants,
     people,
@@ -60,6 +61,29 @@ urlpatterns = [
         name="invitation-withdraw",
     ),
     path("join/<str:token>/", invitations.JoinView.as_view(), name="invitation-join"),
+    path(
+        "merchants/<merchant_id:pk>/requests/export/",
+        requests.RequestExportView.as_view(),
+        name="request-export",
+    ),
+    path(
+        "merchants/<merchant_id:pk>/history/",
+        history.MerchantHistoryView.as_view(),
+        name="merchant-history",
+    ),
+    path(
+        "merchants/<merchant_id:pk>/history/export/",
+        history.MerchantHistoryExportView.as_view(),
+        name="merchant-history-export",
+    ),
+    path("keys/<key_id:pk>/history/", history.KeyHistoryView.as_view(), name="apikey-history"),
+    path(
+        "keys/<key_id:pk>/history/export/",
+        history.KeyHistoryExportView.as_view(),
+        name="apikey-history-export",
+    ),
+    path("history/", history.PlatformHistoryView.as_view(), name="platform-history"),
+    path("history/export/", history.PlatformHistoryExportView.as_view(), name="platform-history-export"),
     path("keys/<key_id:pk>/", apikeys.ApiKeyDetailView.as_view(), name="apikey-detail"),
     path("keys/<key_id:pk>/duplicate/", apikeys.ApiKeyDuplicateView.as_view(), name="apikey-duplicate"),
     path("keys/<key_id:pk>/disable/", developers.ApiKeyDisableView.as_view(), name="apikey-disable"),

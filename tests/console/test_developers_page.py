@@ -31,7 +31,7 @@ def test_the_tab_and_its_grid_have_the_words_that_people_rely_on(
     tabs = page.one("nav", aria_label="Merchant account")
     assert tabs.one("a", aria_current="page").text == "Developers1"
     assert [tab["href"].removeprefix(address.removesuffix("developers/")) for tab in tabs.all("a")] == [
-        "", "developers/", "requests/", "team/",
+        "", "developers/", "requests/", "history/", "team/",
     ]  # fmt: skip
     assert page.has("table", aria_label="API keys")
     assert page.link("New API key")["href"] == f"{address}new/"

@@ -24,7 +24,7 @@ from keys.models.apikey import ApiKeyStatus
 from keys.models.history import Action
 from keys.permissions import Access, catalogue
 
-EVENTS_SHOWN = 50
+EVENTS_SHOWN = 5
 
 
 class ApiKeyCreateView(ConsoleMixin, View):

@@ -26,6 +26,8 @@ class GridView(ConsoleMixin, View):
     fragment_name = "keys/_grid.html"
     empty_template: str
     noun: str
+    # Whether there is an address below this one that gives all rows as a file.
+    exportable = False
 
     @property
     def few(self) -> bool:
@@ -80,6 +82,7 @@ class GridView(ConsoleMixin, View):
             "count": count,
             "capped": capped,
             "noun": self.noun,
+            "exportable": self.exportable,
             "empty_template": self.empty_template,
         }
 

@@ -23,7 +23,7 @@ from keys.errors import DomainError, StaleEdit
 from keys.models import Merchant
 from keys.models.apikey import ApiKeyStatus
 
-EVENTS_SHOWN = 50
+EVENTS_SHOWN = 5
 
 
 class MerchantListView(GridView):
@@ -185,7 +185,8 @@ class MerchantDisableView(MerchantMoveView):
     undo = "merchant-enable"
 
     def move(self, merchant: Merchant, request: HttpRequest) -> Merchant:
-        return merchants.disable(merchant=merchant, actor=actor_of(request, self.user))
+        actor, reason = actor_of(request, self.user), request.POST.get("reason", "")
+        return merchants.disable(merchant=merchant, actor=actor, reason=reason)
 
 
 class MerchantEnableView(MerchantMoveView):
@@ -194,4 +195,5 @@ class MerchantEnableView(MerchantMoveView):
     undo = "merchant-disable"
 
     def move(self, merchant: Merchant, request: HttpRequest) -> Merchant:
-        return merchants.enable(merchant=merchant, actor=actor_of(request, self.user))
+        actor, reason = actor_of(request, self.user), request.POST.get("reason", "")
+        return merchants.enable(merchant=merchant, actor=actor, reason=reason)
