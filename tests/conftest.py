@@ -12,16 +12,16 @@ import pytest
 from asgiref.sync import SyncToAsync
 from django.conf import settings
 from django.core.servers.basehttp import ThreadedWSGIServer
-from django.db import connection, connections
+from django.db import connection
 from django.test import Client, TransactionTestCase
 from hypothesis import settings as hypothesis_settings
 
 from bench.installation import Installation
 from bench.sizes import Size
-from keys import guards
 from keys.history import Actor
 from keys.models import ApiKey, Merchant, User
 from tests.client import ProductClient, gateway_ahead_of
+from tests.database import empty, fresh_groups
 from tests.factories import ActorFactory, ApiKeyFactory, MerchantFactory, UserFactory
 from tests.sessions import sign_in
 
@@ -53,21 +53,17 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def flush_past_the_guards() -> Iterator[None]:
-    """Let `transaction=True` tests end by emptying the tables, which the guards forbid.
+def emptying_past_the_guards() -> Iterator[None]:
+    """Let `transaction=True` tests end by emptying the tables, which the guards forbid."""
+    set_up = TransactionTestCase._fixture_setup.__func__
 
-    The flush sends `post_migrate`, whose receiver installs the guards again; tests/test_suite.py sees that
-    it does.
-    """
-    flush = TransactionTestCase._fixture_teardown
-
-    def flush_without_guards(self: TransactionTestCase) -> None:
-        for alias in self._databases_names(include_mirrors=False):
-            guards.remove(connections[alias])
-        flush(self)
+    def set_up_and_look(cls: type[TransactionTestCase]) -> None:
+        set_up(cls)
+        fresh_groups()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TransactionTestCase, "_fixture_teardown", flush_without_guards)
+        patch.setattr(TransactionTestCase, "_fixture_setup", classmethod(set_up_and_look))
+        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda self: empty())
         yield
 
 
