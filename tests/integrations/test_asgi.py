@@ -16,7 +16,8 @@ from tests.factories import ApiKeyFactory
 from tests.gateways.waiting import until
 from tests.integrations.asgi_client import Asked, ask, leave
 from tests.integrations.conftest import bearer
-from tests.integrations.test_django import CASES, FORGED, ROUTES
+from tests.integrations.test_django import CASES, FORGED
+from tests.integrations.test_django_routes import ROUTES
 
 PROBLEM = "urn:merchantadmin:problem:"
 
