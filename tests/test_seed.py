@@ -11,6 +11,7 @@ from random import Random
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.test import TestCase
 from django.utils import timezone
 from psycopg import Binary
 from psycopg.types.json import Jsonb
@@ -88,75 +89,69 @@ def test_numbers_may_be_nothing() -> None:
     assert not RequestLog.objects.exists()
 
 
-@pytest.mark.django_db
-def test_keys_are_genuine_and_in_all_states() -> None:
-    load(keys=150, requests=0)
-    assert set(ApiKey.objects.values_list("status", flat=True)) == {"enabled", "disabled", "revoked"}
-    for key in ApiKey.objects.exclude(status="revoked"):
-        assert vault.unseal(key.secret_ciphertext, digest=bytes(key.digest)).masked == key.masked
+@pytest.mark.xdist_group("bulk")
+class TestRows(TestCase):
+    """One load serves all of these, on one worker."""
 
+    @classmethod
+    def setUpTestData(cls) -> None:
+        load(merchants=120, keys=200, requests=4000)
 
-@pytest.mark.django_db
-def test_every_account_and_key_has_the_history_of_its_state() -> None:
-    load(keys=150, requests=0)
-    for merchant in Merchant.objects.all():
-        entries = merchant.history.filter(key=None).order_by("at")
-        assert entries[0].action == "merchant.created"
-        assert entries[0].after == {"name": merchant.name, "website": merchant.website}
-        assert entries[0].at == merchant.created_at
-        assert entries.last().after.get("status", "enabled") == merchant.status
-    for key in ApiKey.objects.select_related("merchant"):
-        entries = key.history.order_by("at", "id")
-        moves = [entry.after["status"] for entry in entries if "status" in entry.after]
-        assert entries[0].action == "key.created"
-        assert entries[0].at == key.created_at >= key.merchant.created_at
-        assert (
-            moves == {"enabled": [], "disabled": ["disabled"], "revoked": ["disabled", "revoked"]}[key.status]
-        )
-        assert [entry.at for entry in entries] == sorted({entry.at for entry in entries})
+    def test_keys_are_genuine_and_in_all_states(self) -> None:
+        assert set(ApiKey.objects.values_list("status", flat=True)) == {"enabled", "disabled", "revoked"}
+        for key in ApiKey.objects.exclude(status="revoked"):
+            assert vault.unseal(key.secret_ciphertext, digest=bytes(key.digest)).masked == key.masked
 
+    def test_every_account_and_key_has_the_history_of_its_state(self) -> None:
+        for merchant in Merchant.objects.all():
+            entries = merchant.history.filter(key=None).order_by("at")
+            assert entries[0].action == "merchant.created"
+            assert entries[0].after == {"name": merchant.name, "website": merchant.website}
+            assert entries[0].at == merchant.created_at
+            assert entries.last().after.get("status", "enabled") == merchant.status
+        for key in ApiKey.objects.select_related("merchant"):
+            entries = key.history.order_by("at", "id")
+            moves = [entry.after["status"] for entry in entries if "status" in entry.after]
+            assert entries[0].action == "key.created"
+            assert entries[0].at == key.created_at >= key.merchant.created_at
+            assert (
+                moves
+                == {"enabled": [], "disabled": ["disabled"], "revoked": ["disabled", "revoked"]}[key.status]
+            )
+            assert [entry.at for entry in entries] == sorted({entry.at for entry in entries})
 
-@pytest.mark.django_db
-def test_what_is_refused_is_refused_since_its_history_says_so() -> None:
-    load(merchants=600, keys=200, requests=0)
-    keys = ApiKey.objects.exclude(status="enabled").select_related("merchant")
-    accounts = Merchant.objects.filter(status="disabled")
-    assert keys.filter(status="revoked").exists()
-    assert accounts.exists()
-    for key in keys:
-        action = {"disabled": Action.KEY_DISABLED, "revoked": Action.KEY_REVOKED}[key.status]
-        told = [change for change in (proof.of_key(key).change, proof.of_key(key).also) if change]
-        moments = {change.kind: change.at for change in told}
-        assert moments["key"] == HistoryEntry.objects.filter(key=key, action=action).latest("at").at
-    for account in accounts:
-        entry = HistoryEntry.objects.filter(merchant=account, action=Action.MERCHANT_DISABLED).latest("at")
-        assert proof.of_merchant(account).change.at == entry.at
+    def test_what_is_refused_is_refused_since_its_history_says_so(self) -> None:
+        keys = ApiKey.objects.exclude(status="enabled").select_related("merchant")
+        accounts = Merchant.objects.filter(status="disabled")
+        assert keys.filter(status="revoked").exists()
+        assert accounts.exists()
+        for key in keys:
+            action = {"disabled": Action.KEY_DISABLED, "revoked": Action.KEY_REVOKED}[key.status]
+            told = [change for change in (proof.of_key(key).change, proof.of_key(key).also) if change]
+            moments = {change.kind: change.at for change in told}
+            assert moments["key"] == HistoryEntry.objects.filter(key=key, action=action).latest("at").at
+        for account in accounts:
+            entry = HistoryEntry.objects.filter(merchant=account, action=Action.MERCHANT_DISABLED).latest(
+                "at"
+            )
+            assert proof.of_merchant(account).change.at == entry.at
 
+    def test_accounts_are_found_by_their_words(self) -> None:
+        for merchant in Merchant.objects.all():
+            assert set(merchant.terms.values_list("term", flat=True)) == set(search.terms(merchant))
+        merchant = Merchant.objects.order_by("sort_name").first()
+        assert merchant.pk in search.find(merchant.name)
 
-@pytest.mark.django_db
-def test_accounts_are_found_by_their_words() -> None:
-    load(keys=0, requests=0)
-    for merchant in Merchant.objects.all():
-        assert set(merchant.terms.values_list("term", flat=True)) == set(search.terms(merchant))
-    merchant = Merchant.objects.order_by("sort_name").first()
-    assert merchant.pk in search.find(merchant.name)
+    def test_last_use_is_the_newest_request(self) -> None:
+        newest = dict(RequestLog.objects.order_by("at").values_list("key_id", "at"))
+        for key in ApiKey.objects.filter(pk__in=newest):
+            assert key.last_used_at == newest[key.pk]
+        for key in ApiKey.objects.exclude(pk__in=newest).exclude(last_used_at=None):
+            assert key.created_at <= key.last_used_at < min(newest.values())
 
-
-@pytest.mark.django_db
-def test_last_use_is_the_newest_request() -> None:
-    load()
-    newest = dict(RequestLog.objects.order_by("at").values_list("key_id", "at"))
-    for key in ApiKey.objects.filter(pk__in=newest):
-        assert key.last_used_at == newest[key.pk]
-    for key in ApiKey.objects.exclude(pk__in=newest).exclude(last_used_at=None):
-        assert key.created_at <= key.last_used_at < min(newest.values())
-
-
-@pytest.mark.django_db
-def test_few_keys_make_most_of_the_requests() -> None:
-    load(merchants=100, keys=200, requests=4000)
-    counts = sorted(Counter(RequestLog.objects.values_list("key_id", flat=True)).values(), reverse=True)
-    assert sum(counts[:20]) > 4000 / 2
+    def test_few_keys_make_most_of_the_requests(self) -> None:
+        counts = sorted(Counter(RequestLog.objects.values_list("key_id", flat=True)).values(), reverse=True)
+        assert sum(counts[:20]) > 4000 / 2
 
 
 @pytest.mark.django_db
