@@ -1,7 +1,6 @@
 """Keys that do not exist, on PostgreSQL: however many are made up, few are looked for, and no true one is missed."""
 
 import threading
-from collections.abc import Callable, Iterator
 from hashlib import sha256
 
 import pytest
@@ -16,17 +15,18 @@ from keys.gateway.postgresql import PostgresDirectory
 from keys.keyformat import MalformedKey, Mode, PlaintextKey
 from keys.models import ApiKey
 from tests.factories import ApiKeyFactory
-from tests.verifiers import database_away, directories, eventually, execute, found, wait_for_acknowledgement
+from tests.verifiers import (
+    database_away,
+    directories,  # noqa: F401
+    eventually,
+    execute,
+    found,
+    wait_for_acknowledgement,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 COLUMNS = [field.column for field in ApiKey._meta.local_concrete_fields if not field.generated]
-
-
-@pytest.fixture
-def open_directory() -> Iterator[Callable[..., PostgresDirectory]]:
-    with directories() as open_one:
-        yield open_one
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
@@ -18,12 +18,13 @@ from keys.gateway.directory import DirectoryUnavailable
 from keys.gateway.link import Link
 from keys.gateway.postgresql import PostgresDirectory
 from keys.models import Acknowledgement, ApiKey, Change, Verifier
+from tests.changes import DISABLE, ENABLE
 from tests.factories import ApiKeyFactory
 from tests.verifiers import (
     changes,
     database_away,
     database_url,
-    directories,
+    directories,  # noqa: F401
     end_sessions,
     eventually,
     execute,
@@ -36,8 +37,6 @@ from tests.verifiers import (
 pytestmark = pytest.mark.django_db(transaction=True)
 
 BOUND_SECONDS = 0.5
-DISABLE = "UPDATE keys_apikey SET status = 'disabled'"
-ENABLE = "UPDATE keys_apikey SET status = 'enabled'"
 
 
 @pytest.fixture
@@ -45,12 +44,6 @@ def relay() -> Iterator[Relay]:
     relay = Relay(database_url())
     yield relay
     relay.close()
-
-
-@pytest.fixture
-def open_directory() -> Iterator[Callable[..., PostgresDirectory]]:
-    with directories() as open_one:
-        yield open_one
 
 
 def is_unavailable(directory: PostgresDirectory, key: ApiKey) -> bool:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import psycopg
+import pytest
 from django.db import connection
 from psycopg.conninfo import make_conninfo
 
@@ -31,7 +32,7 @@ def eventually(condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS)
         time.sleep(0.005)
 
 
-@contextmanager
+@pytest.fixture(name="open_directory")
 def directories() -> Iterator[Callable[..., PostgresDirectory]]:
     """Open directories on the test database; they stop listening at the end."""
     opened = []
