@@ -150,12 +150,10 @@ def _verify() -> Node:
         "For applications: may this key do that?",
         _success("The verdict, whatever it is.", schema=reference("Verification"), example=answer),
         OF_A_BODY,
-        security=TOKEN_SECURITY,
-        requestBody={
-            "required": True,
-            "description": f"At most {verify.LIMIT_BYTES:,} bytes.",
-            "content": {"application/json": {"schema": reference("VerifyRequest")}},
-        },
+        **_asked_with(
+            {"application/json": {"schema": reference("VerifyRequest")}},
+            f"At most {verify.LIMIT_BYTES:,} bytes.",
+        ),
     )
 
 
@@ -176,14 +174,20 @@ def _reports() -> Node:
         "Report finished requests, with the status that the API answered",
         _success("What became of each line.", schema=reference("ReportsTaken"), example=taken),
         OF_A_BODY,
-        security=TOKEN_SECURITY,
-        requestBody={
-            "required": True,
-            "description": f"JSON lines, at most {reports.LINES_MAX:,} and {reports.LIMIT_BYTES:,} bytes. "
+        **_asked_with(
+            {"application/x-ndjson": lines},
+            f"JSON lines, at most {reports.LINES_MAX:,} and {reports.LIMIT_BYTES:,} bytes. "
             "The same report counts once, however often it is sent.",
-            "content": {"application/x-ndjson": lines},
-        },
+        ),
     )
+
+
+def _asked_with(content: Node, description: str) -> Node:
+    """What is sent with a token, as a body."""
+    return {
+        "security": TOKEN_SECURITY,
+        "requestBody": {"required": True, "description": description, "content": content},
+    }
 
 
 def _metrics() -> Node:
