@@ -23,6 +23,22 @@ MIDDLEWARE = "keys.gateway.integrations.django.ApiKeyMiddleware"
 
 
 @pytest.fixture
+def slashes_that_matter(settings, tmp_path) -> None:
+    """A catalogue in which a path needs one permission, and another if a slash in it was encoded."""
+    settings.KEYS_PERMISSION_CATALOGUE = tmp_path / "catalogue.toml"
+    settings.KEYS_PERMISSION_CATALOGUE.write_text(
+        """
+        [[resources]]
+        name = "files"
+        read = ["GET /v1/{file}"]
+        [[resources]]
+        name = "secrets"
+        read = ["GET /v1/{file}/secrets"]
+        """
+    )
+
+
+@pytest.fixture
 def verifier(transactional_db, tmp_path, settings, monkeypatch) -> Iterator[Verifier]:
     settings.KEYS_SPOOL_DIR = tmp_path / "spool"
     monkeypatch.setattr(processes, "made", [])

@@ -16,7 +16,7 @@ from tests.factories import ApiKeyFactory
 from tests.gateways.waiting import until
 from tests.integrations.asgi_client import Asked, ask, leave
 from tests.integrations.conftest import bearer
-from tests.integrations.test_django import CASES, FORGED
+from tests.integrations.test_django import CASES, FORGED, FORWARDED
 from tests.integrations.test_django_routes import ROUTES
 
 PROBLEM = "urn:merchantadmin:problem:"
@@ -180,14 +180,7 @@ def test_an_identity_in_headers_or_left_over_is_not_believed(recorded, key: ApiK
     assert (answer.status, api.scopes) == (401, [])
 
 
-@pytest.mark.parametrize(
-    ("proxies", "addresses"),
-    [
-        (0, {"": "192.0.2.1", "203.0.113.7": "192.0.2.1"}),
-        (1, {"203.0.113.7": "203.0.113.7", "198.51.100.9, 203.0.113.7": "203.0.113.7", "x": None, "": None}),
-        (2, {"198.51.100.9, 203.0.113.7, 192.0.2.2": "203.0.113.7", "203.0.113.7": None}),
-    ],
-)
+@pytest.mark.parametrize(("proxies", "addresses"), FORWARDED)
 def test_the_address_is_told_by_as_many_proxies_as_are_trusted(
     recorded, verifier, proxies: int, addresses: dict[str, str | None]
 ) -> None:
@@ -251,19 +244,9 @@ def test_the_route_says_what_is_needed(recorded, key: ApiKey) -> None:
     assert [f"{record.method} {record.path}" for record in records] == [route for route, _ in ROUTES]
 
 
-def test_a_slash_that_was_encoded_is_not_matched_as_if_it_were_not_one(verifier, settings, tmp_path) -> None:
+@pytest.mark.usefixtures("slashes_that_matter")
+def test_a_slash_that_was_encoded_is_not_matched_as_if_it_were_not_one(verifier) -> None:
     """The application sees two segments where the sender wrote one: the permission is asked for both readings."""
-    settings.KEYS_PERMISSION_CATALOGUE = tmp_path / "catalogue.toml"
-    settings.KEYS_PERMISSION_CATALOGUE.write_text(
-        """
-        [[resources]]
-        name = "files"
-        read = ["GET /v1/{file}"]
-        [[resources]]
-        name = "secrets"
-        read = ["GET /v1/{file}/secrets"]
-        """
-    )
     app, key = ApiKeyMiddleware(Api(), by_route=True), ApiKeyFactory(permissions={"files": "read"})
     assert ask(app, "GET", "/v1/1/secrets", bearer(key), raw_path=b"/v1/1%2Fsecrets").status == 403
 

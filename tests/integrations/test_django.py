@@ -139,14 +139,15 @@ def test_an_identity_in_headers_is_not_believed(api, recorded, key: ApiKey) -> N
     assert [(record.method, record.path) for record in recorded()] == [("POST", "/charge")]
 
 
-@pytest.mark.parametrize(
-    ("proxies", "addresses"),
-    [
-        (0, {"": "192.0.2.1", "203.0.113.7": "192.0.2.1"}),
-        (1, {"203.0.113.7": "203.0.113.7", "198.51.100.9, 203.0.113.7": "203.0.113.7", "x": None, "": None}),
-        (2, {"198.51.100.9, 203.0.113.7, 192.0.2.2": "203.0.113.7", "203.0.113.7": None}),
-    ],
-)
+# By the number of proxies that are trusted: which address each X-Forwarded-For tells, from behind 192.0.2.1.
+FORWARDED = [
+    (0, {"": "192.0.2.1", "203.0.113.7": "192.0.2.1"}),
+    (1, {"203.0.113.7": "203.0.113.7", "198.51.100.9, 203.0.113.7": "203.0.113.7", "x": None, "": None}),
+    (2, {"198.51.100.9, 203.0.113.7, 192.0.2.2": "203.0.113.7", "203.0.113.7": None}),
+]
+
+
+@pytest.mark.parametrize(("proxies", "addresses"), FORWARDED)
 def test_the_address_is_told_by_as_many_proxies_as_are_trusted(
     api, recorded, verifier, proxies: int, addresses: dict[str, str | None]
 ) -> None:

@@ -34,20 +34,8 @@ def test_the_route_says_what_is_needed(api, recorded, key: ApiKey) -> None:
     ]
 
 
-def test_a_slash_that_may_have_been_encoded_is_refused_where_it_matters(
-    api, verifier, settings, tmp_path
-) -> None:
-    settings.KEYS_PERMISSION_CATALOGUE = tmp_path / "catalogue.toml"
-    settings.KEYS_PERMISSION_CATALOGUE.write_text(
-        """
-        [[resources]]
-        name = "files"
-        read = ["GET /v1/{file}"]
-        [[resources]]
-        name = "secrets"
-        read = ["GET /v1/{file}/secrets"]
-        """
-    )
+@pytest.mark.usefixtures("slashes_that_matter")
+def test_a_slash_that_may_have_been_encoded_is_refused_where_it_matters(api, verifier) -> None:
     key = ApiKeyFactory(permissions={"files": "read", "secrets": "read"})
     assert api.get("/v1/1", headers=bearer(key)).status_code == 200
     assert api.get("/v1/1/secrets", headers=bearer(key)).status_code == 403
