@@ -5,7 +5,8 @@ the change once it acknowledged it; and when its lease has ended, or it has stop
 has not read afresh. A change is settled when one of the two holds of each of them. Where verifiers read the database on
 each request (SQLite) there are none to wait for.
 
-Every moment here is the database's, but that of a request, which its verifier's host has stamped.
+Every moment here is the database's, but that of a request, which its verifier's host has stamped. What waits in the
+spool of this host is no record yet, and the proof says so; the spools of other hosts cannot be seen from here.
 """
 
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from django.db.models import (
 )
 from django.db.models.functions import Cast, Coalesce, Now
 
+from keys import spool
 from keys.identifiers import REQUEST, encode, first_id_at
 from keys.models import ApiKey, Change, Merchant, RequestLog, UsageHour, UsageMinute, Verifier
 from keys.models.verifier import ChangeKind
@@ -105,6 +107,8 @@ class Proof:
     answers: tuple[Answer, ...] = ()
     silences: tuple[Silence, ...] = ()
     last_accepted: Accepted | None = None
+    # Where requests have waited in this host's spool for longer than they should: when the first of them came.
+    recorded_until: datetime | None = None
     also: Change | None = None
 
     @property
@@ -141,7 +145,9 @@ class Proof:
     @property
     def is_final(self) -> bool:
         """Whether nothing more is to be expected: settled, and every request of that time recorded."""
-        return self.settled_at is not None and self.now >= self.settled_at + RECORDED_WITHIN
+        if self.settled_at is None:
+            return False
+        return (self.recorded_until or self.now) >= self.settled_at + RECORDED_WITHIN
 
     @property
     def accepted_late(self) -> timedelta | None:
@@ -167,6 +173,16 @@ class Proof:
     def remarks(self) -> list[str]:
         """A sentence for each verifier that did not answer: those that others wait for come first."""
         return [silence.sentence(self.now) for silence in (*self.pending, *self.over)]
+
+    @property
+    def backlog(self) -> str:
+        """Why the last accepted request may not be the last one, or nothing."""
+        if self.recorded_until is None:
+            return ""
+        until = clock(self.recorded_until, self.now)
+        return (
+            f"Records reach up to {until}: later requests wait on this host, and are not in the database yet."
+        )
 
     @property
     def warning(self) -> str:
@@ -275,8 +291,14 @@ def _of_changes(changes: list[Change], accepted: Accepted | None, now: datetime 
         answers=tuple(sorted(answers, key=lambda answer: answer.delay)),
         silences=tuple(sorted(silences, key=lambda silence: silence.ends_at)),
         last_accepted=accepted,
+        recorded_until=_recorded_until(now),
         also=changes[1] if len(changes) > 1 else None,
     )
+
+
+def _recorded_until(now: datetime) -> datetime | None:
+    waiting_since = spool.waiting_since(spool.directory())
+    return waiting_since if waiting_since and waiting_since + RECORDED_WITHIN < now else None
 
 
 def with_lease() -> "QuerySet[Any]":

@@ -43,6 +43,8 @@ LOST = "!lost\t"
 # Who reads the figures waits no longer than this for those of the last moment.
 SETTLE_SECONDS = 0.25
 SETTLE_BYTES = 64 * 1024
+# What is read of each file to find the first request in it that waits.
+LOOK_BYTES = 64 * 1024
 
 # Text as COPY has it. What has matched is not tried another way: no damaged line takes for ever.
 _TEXT = r"[^\x00-\x1f\x7f\\]*+(?:\\[tnr\\][^\x00-\x1f\x7f\\]*+)*+"
@@ -224,6 +226,20 @@ def backlog_bytes(folder: Path) -> int:
         with suppress(FileNotFoundError):
             waiting += max(0, path.stat().st_size - position(path))
     return waiting
+
+
+def waiting_since(folder: Path) -> datetime | None:
+    """When the first request came that is written down and not yet in the database, about; None without any."""
+    return min(filter(None, map(_first_waiting, files(folder))), default=None)
+
+
+def _first_waiting(path: Path) -> datetime | None:
+    """A file is written in the order of the answers: hardly any request in it came before the first of them."""
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        file.seek(position(path))
+        found = COUNTED.search(file.read(LOOK_BYTES).decode(errors="surrogateescape"))
+        return datetime.fromisoformat(found[3]) if found else None
+    return None
 
 
 def position(path: Path) -> int:

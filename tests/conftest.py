@@ -5,6 +5,8 @@ import os
 import secrets
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
@@ -128,6 +130,14 @@ def idle_console(client: Client, operator: User) -> Client:
 @pytest.fixture
 def merchant(actor: Actor) -> Merchant:
     return MerchantFactory(actor=actor)
+
+
+@pytest.fixture
+def own_spool(settings: Any, tmp_path: Path) -> Path:
+    """An empty spool: what other tests have left in the one of the run is not looked at."""
+    settings.KEYS_SPOOL_DIR = tmp_path / "spool"
+    settings.KEYS_SPOOL_DIR.mkdir(mode=0o700)
+    return settings.KEYS_SPOOL_DIR
 
 
 @pytest.fixture

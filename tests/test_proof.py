@@ -17,7 +17,7 @@ from keys.models.verifier import ChangeKind
 from keys.proof import RECORDED_WITHIN, Accepted, Answer, Proof, Silence
 from tests.factories import AcknowledgementFactory, ApiKeyFactory, RecordFactory, VerifierFactory
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_spool")]
 
 NOON = datetime(2026, 3, 29, 12, tzinfo=UTC)
 MS = timedelta(milliseconds=1)

@@ -16,7 +16,7 @@ from keys.management.commands import revocation_proof
 from keys.models import ApiKey, Change, Verifier
 from tests.factories import AcknowledgementFactory, ApiKeyFactory, MerchantFactory, VerifierFactory, use
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_spool")]
 
 MINUTE = timedelta(minutes=1)
 SECOND = timedelta(seconds=1)
@@ -122,6 +122,7 @@ def test_programs_read_the_same(dead: ApiKey, capsys: Said) -> None:
             "at": "2025-03-29T12:03:03+00:00",
             "until": None,
         },
+        "recorded_until": None,
         "contradicted": False,
     }  # fmt: skip
 

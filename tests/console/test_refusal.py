@@ -15,7 +15,7 @@ from keys.models import ApiKey, Change, RecordingLoss, Verifier
 from tests.console.page import Element, page_of
 from tests.factories import AcknowledgementFactory, ApiKeyFactory, VerifierFactory, use
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_spool")]
 
 SECOND = timedelta(seconds=1)
 HTMX = {"HX-Request": "true"}

@@ -97,7 +97,7 @@ def sample_usage(percent: int) -> Usage:
 
 
 def sample_proofs(now: datetime) -> list[Proof]:
-    """Made up: obeyed by all, by those that could, by nobody yet, and not at all; and with nobody to wait for."""
+    """Made up: obeyed by all, by those that could, by nobody yet, not at all; a backlog; nobody to wait for."""
     change = Change(kind=ChangeKind.KEY, status="disabled", at=now - timedelta(seconds=1))
     answers = tuple(
         Answer(f"web-{number}:4711", timedelta(milliseconds=10 * number + 1)) for number in (1, 2)
@@ -113,6 +113,13 @@ def sample_proofs(now: datetime) -> list[Proof]:
         Proof(change=change, now=now, answers=answers, silences=(silent,), last_accepted=last),
         Proof(change=change, now=now, answers=answers, silences=(gone,)),
         Proof(change=change, now=now, answers=answers, last_accepted=late),
+        Proof(
+            change=change,
+            now=now + timedelta(minutes=1),
+            answers=answers,
+            last_accepted=last,
+            recorded_until=change.at + timedelta(seconds=2),
+        ),
         Proof(change=old, now=now, reads_afresh=True, last_accepted=Accepted(old.at, until=old.at + HOUR)),
     ]
 

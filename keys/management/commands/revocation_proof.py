@@ -115,6 +115,7 @@ def lines(subject: ApiKey | Merchant, told: Proof) -> list[str]:
         *(f"  {answer.verifier} after {answer.delay_ms:,} ms" for answer in told.answers),
         *told.remarks,
         f"Last accepted request: {last_accepted(told)}.",
+        *([told.backlog] if told.backlog else []),
     ]
 
 
@@ -163,6 +164,7 @@ def described(subject: ApiKey | Merchant, told: Proof) -> dict[str, Any]:
         }
         if accepted
         else None,
+        "recorded_until": told.recorded_until.isoformat() if told.recorded_until else None,
         "contradicted": bool(told.warning),
     }
 
