@@ -103,6 +103,7 @@ def test_a_production_host_never_runs_with_debug(load):
         ("PUBLIC_URL", "console.example.com"),
         ("PUBLIC_URL", "https://console.example.com/console"),
         ("PUBLIC_URL", "ftp://console.example.com"),
+        ("SECOND_FACTOR_REQUIRED", "always"),
         ("DATABASE_URL", "mysql://root:rosebud@db/merchants"),
         ("DATABASE_URL", "postgres//root:rosebud@db/merchants"),
     ],
@@ -110,6 +111,35 @@ def test_a_production_host_never_runs_with_debug(load):
 def test_a_value_that_cannot_be_understood_stops_the_start(load, variable, value):
     with pytest.raises(ImproperlyConfigured, match=variable) as refused:
         load(**{variable: value})
+    assert "rosebud" not in str(refused.value)
+
+
+OIDC = {
+    "OIDC_SERVER_URL": "https://login.example.com/realm/",
+    "OIDC_CLIENT_ID": "merchant-admin",
+    "OIDC_CLIENT_SECRET": "rosebud",
+}
+
+
+def test_single_sign_on_is_off_until_all_of_it_is_set(load):
+    assert load()["SOCIALACCOUNT_PROVIDERS"]["openid_connect"]["APPS"] == []
+    [app] = load(**OIDC)["SOCIALACCOUNT_PROVIDERS"]["openid_connect"]["APPS"]
+    assert app == {
+        "provider_id": "sso",
+        "name": "single sign-on",
+        "client_id": "merchant-admin",
+        "secret": "rosebud",
+        "settings": {"server_url": "https://login.example.com/realm"},
+    }
+
+
+@pytest.mark.parametrize("wrong", [
+    {"OIDC_SERVER_URL": ""}, {"OIDC_CLIENT_ID": ""}, {"OIDC_CLIENT_SECRET": ""}, {"OIDC_SERVER_URL": "login"},
+    {"OIDC_SERVER_URL": "ftp://login.example.com"}, {"OIDC_SERVER_URL": "http://login.example.com", **PRODUCTION},
+])  # fmt: skip
+def test_half_a_provider_stops_the_start(load, wrong):
+    with pytest.raises(ImproperlyConfigured, match="OIDC") as refused:
+        load(**OIDC | wrong)
     assert "rosebud" not in str(refused.value)
 
 

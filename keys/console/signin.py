@@ -5,6 +5,7 @@ from smtplib import SMTPException
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.forms import LoginForm
 from allauth.core import context
 from allauth.core.exceptions import ImmediateHttpResponse
 from django.conf import settings
@@ -21,6 +22,14 @@ logger = logging.getLogger(__name__)
 
 # Sessions are listed with an address: this stands for one that could not be told.
 NO_ADDRESS = "0.0.0.0"  # noqa: S104
+
+
+class SignInForm(LoginForm):  # type: ignore[misc]
+    """The link for a forgotten password stands on the page, where there is mail, and not in the field's help."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["password"].help_text = ""
 
 
 class AccountAdapter(DefaultAccountAdapter):

@@ -132,7 +132,9 @@ class ProofForm(forms.Form):
             else:
                 reauthenticate_by_password(self.request)
         elif not self.errors:
-            self.add_error(next(iter(self.fields), None), "Give proof that it is you.")
+            self.add_error(
+                next((field.name for field in self.visible_fields()), None), "Give proof that it is you."
+            )
         return self.cleaned_data
 
     def _check(self, form_class: type[forms.Form], name: str, value: str, *, on: str | None) -> None:
