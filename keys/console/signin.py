@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 NO_ADDRESS = "0.0.0.0"  # noqa: S104
 
 
-class SignInForm(LoginForm):  # type: ignore[misc]
+class SignInForm(LoginForm):
     """The link for a forgotten password stands on the page, where there is mail, and not in the field's help."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
