@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import count
+from typing import Any
 
 from django.utils import timezone
 from playwright.sync_api import Page, expect
@@ -16,11 +17,30 @@ from playwright.sync_api import Page, expect
 from keys import identifiers, lifecycle
 from keys.console.views.grid import PAGE_SIZE
 from keys.history import Actor
-from keys.models import ApiKey, Change, Merchant, RecordingLoss, RequestLog, UsageHour, Verifier
+from keys.models import (
+    ApiKey,
+    Change,
+    Invitation,
+    Membership,
+    Merchant,
+    RecordingLoss,
+    RequestLog,
+    UsageHour,
+    User,
+    Verifier,
+)
 from keys.spool import Record
 from tests.browser import console
 from tests.browser.product import OPERATOR
-from tests.factories import AcknowledgementFactory, ApiKeyFactory, MerchantFactory, VerifierFactory, use
+from tests.factories import (
+    AcknowledgementFactory,
+    ApiKeyFactory,
+    InvitationFactory,
+    MerchantFactory,
+    UserFactory,
+    VerifierFactory,
+    use,
+)
 
 NOBODY = "nobody"
 CLERK = "clerk"  # Signed in, and not staff.
@@ -48,6 +68,9 @@ class Scene:
     expired: ApiKey
     request_address: str
     broken_request_address: str
+    member: Membership
+    owner: User
+    invitation: Invitation
 
 
 def set_scene() -> Scene:
@@ -86,7 +109,21 @@ def set_scene() -> Scene:
         expired=expired,
         request_address=f"/requests/{identifiers.encode(identifiers.REQUEST, request.id)}/",
         broken_request_address=f"/requests/{identifiers.encode(identifiers.REQUEST, broken.id)}/",
+        **set_team(merchant),
     )
+
+
+def set_team(merchant: Merchant) -> dict[str, Any]:
+    """People with the longest names and addresses there can be, one of them deactivated, and waiting invitations."""
+    long = {"first_name": UNBREAKABLE, "last_name": RIGHT_TO_LEFT[:60]}
+    owner = UserFactory(
+        **long, email=f"{UNBREAKABLE[:60]}@{UNBREAKABLE[:60]}.example", team=(merchant, "owner")
+    )
+    member = UserFactory(username=UNBREAKABLE, is_active=False, team=(merchant, "viewer"), role="viewer")
+    for email in (f"{UNBREAKABLE[:60]}@b.example", "grace@navy.example"):
+        InvitationFactory(email=email, created_at=timezone.now() - timedelta(days=8))
+    invitation = InvitationFactory(merchant=merchant, email=f"{UNBREAKABLE[:60]}@c.example")
+    return {"member": member.memberships.get(), "owner": owner, "invitation": invitation}
 
 
 def make_traffic(key: ApiKey) -> list[Record]:
@@ -176,6 +213,51 @@ at("requests, none yet", lambda scene: f"/merchants/{scene.empty.public_id}/requ
 at("request", lambda scene: scene.request_address)
 at("profile", lambda scene: "/profile/", "Profile")
 at("components", lambda scene: "/components/", "Components")
+
+
+at("merchant accounts of nobody", lambda scene: "/merchants/", "Merchants", person=CLERK)
+at("not allowed to do it", lambda scene: "/merchants/new/", "You may not create", person=CLERK)
+at("people", lambda scene: "/people/", "People")
+at("people, no match", lambda scene: "/people/?q=zzzzzz&role=team", "People")
+at("person", lambda scene: f"/people/{scene.owner.pk}/")
+at("deactivated person", lambda scene: f"/people/{scene.member.user_id}/")
+at("invite a person", lambda scene: "/people/invite/", "Invite a person")
+at("team", lambda scene: team_address(scene.merchant))
+at("team, nobody yet", lambda scene: team_address(scene.empty))
+at("invite to the team", lambda scene: f"{team_address(scene.merchant)}invite/", "Invite to the team")
+at(
+    "remove from the team",
+    lambda scene: f"{team_address(scene.merchant)}{scene.member.public_id}/remove/",
+    "Remove",
+)
+at("join", lambda scene: f"/join/{scene.invitation.token}/", "Join", person=NOBODY)
+at(
+    "join as somebody else",
+    lambda scene: f"/join/{scene.invitation.token}/",
+    "This invitation is for",
+    person=CLERK,
+)
+
+
+def team_address(merchant: Merchant) -> str:
+    return f"/merchants/{merchant.public_id}/team/"
+
+
+@view("invite a person, refused")
+def _(page: Page, scene: Scene) -> None:
+    page.goto("/people/invite/")
+    page.get_by_label("E-mail address").fill("nobody")
+    page.get_by_role("button", name="Send invitation").click()
+    expect(page.get_by_role("alert")).to_be_focused()
+
+
+@view("join, refused", person=NOBODY)
+def _(page: Page, scene: Scene) -> None:
+    page.goto(f"/join/{scene.invitation.token}/")
+    page.get_by_label("User name").fill("a b")
+    page.get_by_label("Password", exact=True).fill("12345678")
+    page.get_by_role("button", name="Create account and join").click()
+    expect(page.get_by_role("alert")).to_be_visible()
 
 
 @view("sign in, refused", person=NOBODY)
