@@ -15,6 +15,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from keys import converters
 from keys.console.forms import new_submission
 from keys.models import ApiKey, HistoryEntry, Invitation, Membership, Merchant, User
+from tests.console.page import Element, parse
 from tests.factories import ApiKeyFactory, InvitationFactory, MerchantFactory, UserFactory, use
 from tests.sessions import sign_in
 
@@ -232,6 +233,49 @@ def test_a_stranger_signs_in_first(client: Client, account: Account) -> None:
             assert response["Location"].startswith("/accounts/login/?next="), row
         elif name == "invitation-join":
             assert ask(client, row, account, stranger) in {200, 422}, row
+
+
+# What is on the page of components is made up, and the pages of a link are for others than these.
+LOOKED_AT = [
+    row
+    for row in TABLE
+    if row.startswith("GET ") and not row.endswith((" part", "components", "invitation-join"))
+]
+
+
+@pytest.mark.parametrize("role", ["viewer", "operator", "t-viewer", "developer"])
+def test_every_link_and_button_on_a_page_leads_somewhere(client: Client, account: Account, role: str) -> None:
+    """What somebody may not do is absent: nothing that is offered is refused."""
+    person = person_as(role, account)
+    sign_in(client, person)
+    offered: dict[tuple[str, str], str] = {}
+    for row in LOOKED_AT:
+        name, subject = [*row.split()[1:], ""][:2]
+        arguments = [account.argument(each, subject) for each in PATTERNS[name].pattern.converters.values()]
+        response = client.get(reverse(name, args=arguments))
+        if response.status_code == 200:
+            here = response.request["PATH_INFO"]
+            for method, address in offers(parse(response.content.decode()), here):
+                offered.setdefault((method, address), here)
+    assert len(offered) >= 3
+
+    for (method, address), page in offered.items():
+        with transaction.atomic():
+            response = getattr(client, method)(address)
+            assert response.status_code not in {403, 404, 405}, (page, method, address)
+            transaction.set_rollback(True)
+
+
+def offers(page: Element, here: str) -> Iterator[tuple[str, str]]:
+    """Where the links and the buttons of a page lead within the console, without their queries."""
+    found = [("get", link["href"]) for link in page.all("a", href=True)]
+    for button in page.all("button"):
+        if button.get("type") != "button" and (form := button.form).get("method") != "dialog":
+            address = button.get("formaction") or form.get("action") or here
+            found.append(((form.get("method") or "get").lower(), address))
+    for method, address in found:
+        if not address.startswith(("#", "/accounts/", "/admin/")):
+            yield method, address.partition("?")[0] or here
 
 
 def patterns(resolver: URLResolver, route: str = "") -> Iterator[tuple[str, URLPattern]]:
