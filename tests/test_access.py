@@ -227,6 +227,7 @@ SCOPED = ("Merchant", "ApiKey", "RequestLog", "HistoryEntry", "Membership", "Inv
 # Said beside each why nothing is shown of what it finds.
 UNSCOPED = {
     ("forms.py", "Merchant"),  # whether a name is taken, for those who see all accounts
+    ("sso.py", "User"),  # who it is that signs in
     ("filters.py", "Membership"),  # a condition on people, who come scoped
 }
 
