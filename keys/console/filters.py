@@ -276,11 +276,22 @@ def text_filter(label: str, placeholder: str, method: str, **attributes: str) ->
     return filters.CharFilter(label=label, method=method, max_length=SEARCH_MAX, widget=widget)
 
 
+class DayInput(forms.DateInput):
+    """A browser complains of a value that is no day."""
+
+    input_type = "date"
+
+    def format_value(self, value: Any) -> str | None:
+        text = super().format_value(value)
+        try:
+            return date.fromisoformat(text).isoformat() if text else None
+        except ValueError:
+            return None
+
+
 def day_filter(label: str, method: str) -> filters.DateFilter:
-    attrs = {"type": "date", "aria-label": f"{label}, a day in UTC"}
-    return filters.DateFilter(
-        label=label, method=method, widget=forms.DateInput(attrs=attrs, format="%Y-%m-%d")
-    )
+    widget = DayInput(attrs={"aria-label": f"{label}, a day in UTC"}, format="%Y-%m-%d")
+    return filters.DateFilter(label=label, method=method, widget=widget)
 
 
 class KeyHistoryFilter(GridFilter):

@@ -211,6 +211,13 @@ at("revoke, key still enabled", lambda scene: f"{console.api_key_page(scene.enab
 at("requests", lambda scene: f"/merchants/{scene.merchant.public_id}/requests/?path=/v1/payments/")
 at("requests, none yet", lambda scene: f"/merchants/{scene.empty.public_id}/requests/")
 at("request", lambda scene: scene.request_address)
+at("history", lambda scene: f"/merchants/{scene.merchant.public_id}/history/?verify=1")
+at(
+    "history, filtered",
+    lambda scene: f"/merchants/{scene.merchant.public_id}/history/?action=key.created&since=x",
+)
+at("history of an API key", lambda scene: f"{console.api_key_page(scene.disabled)}history/", "History of")
+at("platform history", lambda scene: "/history/", "Platform history")
 at("profile", lambda scene: "/profile/", "Profile")
 at("components", lambda scene: "/components/", "Components")
 

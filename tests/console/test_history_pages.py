@@ -247,3 +247,10 @@ def test_the_short_history_of_a_page_leads_to_the_long_one(console: Client, key:
         page = page_of(console.get(place.get_absolute_url()))
         assert page.link("All events")["href"] == f"{place.get_absolute_url()}history/"
         assert len(page.one(class_="events").all("li")) == events
+
+
+def test_a_day_that_is_none_is_left_out_of_its_field(console: Client, key: ApiKey) -> None:
+    address = f"/keys/{key.public_id}/history/?since=x&until=2026-03-02"
+    since, until = page_of(console.get(address)).all("input", type="date")
+    assert (since.get("value"), until.get("value")) == (None, "2026-03-02")
+    assert page_of(console.get(address)).one(id=since["aria-describedby"]).text == "Enter a valid date."
