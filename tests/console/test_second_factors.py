@@ -135,6 +135,15 @@ def test_half_a_sign_in_opens_nothing(client: Client, operator: User) -> None:
     assert "_auth_user_id" not in client.session
 
 
+def test_half_a_sign_in_can_be_given_up(client: Client, operator: User) -> None:
+    give_totp(operator)
+    type_password(client, operator)
+    assert client.get("/accounts/login/")["Location"] == STEP
+    form = page_of(client.get(STEP)).button("Sign in as somebody else").form
+    assert client.post(form["action"], form.values())["Location"] == "/accounts/login/"
+    assert page_of(client.get("/accounts/login/")).one("h1").text == "Sign in"
+
+
 def test_a_passkey_of_somebody_else_is_not_there(console: Client) -> None:
     theirs = Authenticator.objects.create(
         user=UserFactory(), type=Authenticator.Type.WEBAUTHN, data={"name": "Theirs", "credential": {}}
