@@ -119,6 +119,9 @@ def test_who_is_switched_off_stays_out(client: Client, provider: Provider, opera
 
     come_in(client)
     assert not is_signed_in(client)
+    SocialAccount.objects.all().delete()
+    assert come_in(client).status_code == 403
+    assert not SocialAccount.objects.exists()
 
 
 def test_the_second_step_is_asked_for_all_the_same(
@@ -190,8 +193,11 @@ def test_proof_of_somebody_else_is_none(client: Client, provider: Provider) -> N
     session = client.session
     del session["account_authentication_methods"]
     session.save()
-    provider.claims = {"sub": "008", "email": UserFactory().email, "email_verified": True}
     link = page_of(client.get("/accounts/reauthenticate/")).link("Sign in again with Example Login")["href"]
 
+    provider.claims = {"sub": "008", "email": UserFactory().email, "email_verified": True}
+    assert come_in(client, link).status_code == 403
+    come_in(Client())  # Now the provider's other person is known here, too.
+    assert SocialAccount.objects.count() == 2
     assert come_in(client, link).status_code == 403
     assert client.get("/accounts/authenticator-app/").status_code == 302
