@@ -21,8 +21,10 @@ from tests.console.page import page_of, rows_of
 from tests.factories import (
     AcknowledgementFactory,
     ApiKeyFactory,
+    InvitationFactory,
     MerchantFactory,
     RecordFactory,
+    UserFactory,
     VerifierFactory,
 )
 
@@ -201,3 +203,31 @@ def test_no_page_writes(console: Client, api_key: ApiKey, grow: Callable[[], Non
     for address in addresses(api_key, LISTS | PAGES):
         _, asked = queries(console, address)
         assert not [sql for sql in asked if not sql.lstrip("( \n").upper().startswith("SELECT")], address
+
+
+def test_somebody_of_a_team_waits_for_four_more_queries(
+    client: Client, api_key: ApiKey, grow: Callable[[], None]
+) -> None:
+    """Django's two of permissions, the teams, and the name of the only account: however many rows there are."""
+    client.force_login(UserFactory(team=(api_key.merchant, "developer")))
+    grow()
+    for address, number in addresses(api_key, {name: (LISTS | PAGES)[name] for name in OF_A_TEAM}).items():
+        asked, told = queries(client, address)
+        assert asked == number + 4, (address, told)
+
+
+OF_A_TEAM = ("{merchant}", "{merchant}developers/", "{merchant}requests/", "{key}", "{key}duplicate/")
+
+
+def test_the_team_and_the_people_take_a_fixed_number(console: Client, merchant: Merchant) -> None:
+    counts = []
+    for _ in range(2):
+        for _ in range(10):
+            UserFactory(team=(merchant, "viewer"), role="viewer")
+            InvitationFactory(merchant=merchant)
+            InvitationFactory()
+        team = queries(console, f"{merchant.get_absolute_url()}team/")[0]
+        counts.append(
+            (team, queries(console, "/people/")[0], queries(console, "/people/?role=viewer&q=p")[0])
+        )
+    assert counts[0] == counts[1]
