@@ -51,6 +51,8 @@ UNBREAKABLE = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbea
 RIGHT_TO_LEFT = "متجر الإلكترونيات المركزي لبيع الهواتف وأجهزة الحاسوب بالجملة والتجزئة"
 EMOJI = "👩‍👩‍👧‍👦🏴󠁧󠁢󠁳󠁣󠁴󠁿" * 5
 LONGEST_ADDRESS = "2001:db8:1111:2222:3333:4444:5555:6666"
+# Of letters and digits alone, as an address has to be.
+LONGEST_EMAIL = f"{{}}.{UNBREAKABLE[:31] * 2}"[:62] + f"@{UNBREAKABLE[:31]}.{UNBREAKABLE[:31]}.example"
 assert len(UNBREAKABLE) == 80
 
 
@@ -116,13 +118,11 @@ def set_scene() -> Scene:
 def set_team(merchant: Merchant) -> dict[str, Any]:
     """People with the longest names and addresses there can be, one of them deactivated, and waiting invitations."""
     long = {"first_name": UNBREAKABLE, "last_name": RIGHT_TO_LEFT[:60]}
-    owner = UserFactory(
-        **long, email=f"{UNBREAKABLE[:60]}@{UNBREAKABLE[:60]}.example", team=(merchant, "owner")
-    )
+    owner = UserFactory(**long, email=LONGEST_EMAIL.format("owner"), team=(merchant, "owner"))
     member = UserFactory(username=UNBREAKABLE, is_active=False, team=(merchant, "viewer"), role="viewer")
-    for email in (f"{UNBREAKABLE[:60]}@b.example", "grace@navy.example"):
+    for email in (LONGEST_EMAIL.format("late"), "grace@navy.example"):
         InvitationFactory(email=email, created_at=timezone.now() - timedelta(days=8))
-    invitation = InvitationFactory(merchant=merchant, email=f"{UNBREAKABLE[:60]}@c.example")
+    invitation = InvitationFactory(merchant=merchant, email=LONGEST_EMAIL.format("invited"))
     return {"member": member.memberships.get(), "owner": owner, "invitation": invitation}
 
 
