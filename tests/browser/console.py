@@ -49,7 +49,13 @@ def copy(page: Page, name: str) -> str:
 
 
 def clipboard(page: Page) -> str:
-    text: str = page.evaluate("navigator.clipboard.readText()")
+    """What somebody would paste elsewhere: the console's own pages may not read the clipboard."""
+    elsewhere = page.context.new_page()
+    elsewhere.set_content("<textarea></textarea>")
+    elsewhere.locator("textarea").press("ControlOrMeta+V")
+    text = elsewhere.locator("textarea").input_value()
+    elsewhere.close()
+    page.bring_to_front()
     return text
 
 
