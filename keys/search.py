@@ -80,13 +80,17 @@ def key_like(text: str) -> Q:
         return Q(pk=decode(API_KEY, text))
     except InvalidIdentifier:
         pass
-    match = _named_like(text) | _described_like(text)
+    return _named_like(text) | _described_like(text) | masked_like(text)
+
+
+def masked_like(text: str) -> Q:
+    """API keys that have the mask, or the beginning of one, that `text` ends with; of a whole key, its mask."""
     head, _dots, tail = scrub(text).partition(MASK_DOTS)
     prefix, _, start = head.rpartition("_")
-    if prefix in {"sk_live", "sk_test"}:
-        begins = Q(head=start[:4]) if len(start) >= 4 else Q(head__startswith=start)
-        match |= Q(mode=prefix[3:]) & begins & (Q(tail=tail[-4:]) if tail else Q())
-    return match
+    if prefix not in {"sk_live", "sk_test"}:
+        return Q(pk=None)
+    begins = Q(head=start[:4]) if len(start) >= 4 else Q(head__startswith=start)
+    return Q(mode=prefix[3:]) & begins & (Q(tail=tail[-4:]) if tail else Q())
 
 
 def _rarest_first(words: list[str], every: QuerySet[MerchantTerm]) -> list[str]:

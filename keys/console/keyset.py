@@ -7,8 +7,8 @@ is not exactly what a row of this ordering could have is a BadCursor, and the gr
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar, cast
 from uuid import UUID
@@ -130,6 +130,41 @@ def paginate(
     )
 
 
+def seek(
+    rows: "QuerySet[Row]",
+    sieve: "Callable[[QuerySet[Row]], QuerySet[Row]]",
+    ordering: Ordering,
+    *,
+    size: int,
+    stretch: int,
+    until: "QuerySet[Row] | None" = None,
+    after: str = "",
+    before: str = "",
+) -> Page[Row]:
+    """A page of what `sieve` lets through, from among the next `stretch` of `rows` and no further; raises BadCursor.
+
+    For what no index finds. Where the stretch holds less than a page and is not the last, the cursor leads on from
+    its end: each page costs no more than its stretch, and who goes on misses nothing. `until`, where given, are the
+    rows as far as they are of interest; a stretch that ends among them needs no other bound, and of two bounds
+    SQLite may choose the wider one.
+    """
+    backwards = bool(before) and not after
+    direction = ordering.reversed() if backwards else ordering
+    wanted = rows if until is None else until
+    ahead = wanted.order_by(*direction.clauses())
+    if cursor := after or before:
+        ahead = ahead.filter(_beyond(cursor, direction, rows.model, few=False))
+    ends = list(ahead.values_list(*ordering.columns)[stretch - 1 : stretch + 1])
+    if len(ends) < 2:
+        return paginate(sieve(wanted), ordering, size=size, after=after, before=before)
+    end = _encode(list(ends[0]))
+    within = sieve(rows).filter(_not_beyond(end, direction, rows.model))
+    page = paginate(within, ordering, size=size, after=after, before=before)
+    if backwards:
+        return replace(page, previous_cursor=page.previous_cursor or end)
+    return replace(page, next_cursor=page.next_cursor or end)
+
+
 def count_up_to(queryset: "QuerySet[Row]", maximum: int = COUNTED) -> tuple[int, bool]:
     """The number of rows, counted no further than `maximum`, and whether there are more."""
     counted = queryset.order_by()[: maximum + 1].count()
@@ -137,6 +172,16 @@ def count_up_to(queryset: "QuerySet[Row]", maximum: int = COUNTED) -> tuple[int,
 
 
 def _beyond(cursor: str, direction: Ordering, model: type[Model], *, few: bool) -> RowCompare:
+    return _compared(cursor, direction, "<" if direction.descending else ">", model, few=few)
+
+
+def _not_beyond(cursor: str, direction: Ordering, model: type[Model]) -> RowCompare:
+    return _compared(cursor, direction, ">=" if direction.descending else "<=", model, few=False)
+
+
+def _compared(
+    cursor: str, direction: Ordering, operator: str, model: type[Model], *, few: bool
+) -> RowCompare:
     fields = [_stored_field(model, column) for column in direction.columns]
     try:
         values = _decode(cursor, fields)
@@ -144,7 +189,7 @@ def _beyond(cursor: str, direction: Ordering, model: type[Model], *, few: bool) 
         raise BadCursor(cursor[:40]) from error
     return RowCompare(
         direction.expressions(few=few),
-        "<" if direction.descending else ">",
+        operator,
         [Value(value, output_field=field) for field, value in zip(fields, values, strict=True)],
     )
 

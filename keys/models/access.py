@@ -62,6 +62,8 @@ class User(AbstractUser):
     session_generation = models.PositiveIntegerField(default=0, editable=False)
 
     class Meta(AbstractUser.Meta):
+        verbose_name = "person"
+        verbose_name_plural = "people"
         permissions = [
             ("manage_people", "Can invite, deactivate and give roles to the people of the platform"),
         ]

@@ -108,6 +108,9 @@ class ApiKey(models.Model):
                 name="apikey_grid",
             ),
             models.Index(fields=["created_at", "id"], name="apikey_by_age"),
+            # For who looks for a key without knowing whose it is: by its name, or by the mask in somebody's log.
+            models.Index(fields=["folded_name", "id"], name="apikey_by_name"),
+            models.Index(fields=["head", "tail"], name="apikey_by_mask"),
         ]
 
     def __str__(self) -> str:

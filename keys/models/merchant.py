@@ -41,6 +41,7 @@ class Merchant(models.Model):
     )
 
     class Meta:
+        verbose_name = "merchant account"
         permissions = [
             ("disable_merchant", "Can disable a merchant account"),
             ("enable_merchant", "Can enable a merchant account"),

@@ -45,7 +45,7 @@ class GridView(ConsoleMixin, View):
         return {}
 
     def get(self, request: HttpRequest, *_: Any, **__: Any) -> HttpResponse:
-        if address := self.address_without_keys():
+        if address := address_without_keys(request):
             return HttpResponseRedirect(address)
         fragment = self.wants_part
         context = self.grid_context() | ({} if fragment else self.context())
@@ -54,16 +54,6 @@ class GridView(ConsoleMixin, View):
         )
         patch_vary_headers(response, ["HX-Request"])
         return response
-
-    def address_without_keys(self) -> str:
-        """This address with each API key in it cut down to its mask; nothing where there is none.
-
-        Browsers and proxies remember addresses. The script of the page masks a key when it is pasted.
-        """
-        query = self.request.GET.copy()
-        for name, values in self.request.GET.lists():
-            query.setlist(name, [scrub(value) if "sk_" in value else value for value in values])
-        return f"{self.request.path}?{query.urlencode()}" if query != self.request.GET else ""
 
     def grid_context(self) -> dict[str, Any]:
         filterset = self.filterset_class(self.request.GET, queryset=self.rows(), request=self.request)
@@ -96,3 +86,14 @@ class GridView(ConsoleMixin, View):
         if page is None or ((after or before) and not page.rows):
             page = paginate(found, ordering, size=PAGE_SIZE, few=few)
         return page
+
+
+def address_without_keys(request: HttpRequest) -> str:
+    """The address asked for with each API key in it cut down to its mask; nothing where there is none.
+
+    Browsers and proxies remember addresses. The script of the page masks a key when it is pasted.
+    """
+    query = request.GET.copy()
+    for name, values in request.GET.lists():
+        query.setlist(name, [scrub(value) if "sk_" in value else value for value in values])
+    return f"{request.path}?{query.urlencode()}" if query != request.GET else ""
