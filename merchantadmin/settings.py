@@ -75,7 +75,7 @@ TRUSTED_PROXY_COUNT = env.integer("TRUSTED_PROXY_COUNT", default=0, minimum=0, m
 
 INSTALLED_APPS = [
     "keys",
-    "django.contrib.admin",
+    "merchantadmin.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

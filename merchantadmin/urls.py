@@ -1,9 +1,5 @@
 """Where Django's pages are: the Django admin, sign-in, and the console at the root. /v1/ never comes here."""
 
-from allauth.account.decorators import secure_admin_login
-from allauth.mfa.models import Authenticator
-from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
-from allauth.usersessions.models import UserSession
 from django.contrib import admin
 from django.urls import include, path, register_converter
 
@@ -22,13 +18,6 @@ register_converter(RequestIdConverter, "request_id")
 register_converter(MemberIdConverter, "member_id")
 register_converter(InvitationIdConverter, "invitation_id")
 register_converter(PersonConverter, "person")
-
-# One way in: the Django admin's own sign-in would pass by the rate limits and the record of the sign-in.
-admin.autodiscover()
-# Secrets of second factors and of single sign-on are nobody's to look at.
-for model in (Authenticator, UserSession, SocialAccount, SocialApp, SocialToken):
-    admin.site.unregister(model)
-admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign, no-untyped-call]
 
 urlpatterns = [
     path("admin/", admin.site.urls),

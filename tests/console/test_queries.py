@@ -178,12 +178,12 @@ def test_a_proof_takes_a_fixed_number_of_queries(
 
 
 ADMIN = {
-    # Rows, and their number.
-    "/admin/keys/merchant/": 2,
-    "/admin/keys/apikey/": 2,
-    "/admin/keys/requestlog/": 2,
-    "/admin/keys/historyentry/": 2,
-    "/admin/keys/user/": 4,  # and the groups to filter by, and all the people
+    "/admin/keys/merchant/": 1,
+    "/admin/keys/apikey/": 2,  # and their accounts
+    "/admin/keys/apikey/?status=enabled&mode=live": 3,  # and how far to look
+    "/admin/keys/requestlog/": 3,  # and their keys and accounts
+    "/admin/keys/historyentry/?action=key.created": 4,
+    "/admin/keys/user/": 2,  # and their roles
 }
 
 
