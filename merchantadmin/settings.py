@@ -173,7 +173,10 @@ LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "merchant-list"
 LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_ADAPTER = "keys.console.signin.AccountAdapter"
-ACCOUNT_FORMS = {"login": "keys.console.signin.SignInForm"}
+ACCOUNT_FORMS = {
+    "login": "keys.console.signin.SignInForm",
+    "change_password": "keys.console.signin.PasswordChangeForm",
+}
 ACCOUNT_LOGIN_METHODS = {"username"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"

@@ -255,7 +255,7 @@ def _(page: Page, scene: Scene) -> None:
     page.goto("/people/invite/")
     page.get_by_label("E-mail address").fill("nobody")
     page.get_by_role("button", name="Send invitation").click()
-    expect(page.get_by_role("alert")).to_be_focused()
+    expect(page.get_by_role("alert")).to_be_visible()
 
 
 @view("join, refused", person=NOBODY)
