@@ -42,9 +42,10 @@
   document.addEventListener("htmx:responseError", failed);
   document.addEventListener("htmx:sendError", failed);
 
-  // After a page turn or a sort the keyboard goes on where it was; after Back the form shows what the address says.
+  // After a page turn, a sort or a filter that was taken away the form shows what the address says. After a request of
+  // its own it does already, or is ahead of it: what was chosen in the meantime must not be taken back.
   document.addEventListener("htmx:afterSettle", (event) => {
-    if (event.target.id !== "grid") return;
+    if (event.target.id !== "grid" || event.detail.requestConfig?.elt.matches("[data-filters]")) return;
     const filters = document.querySelector("[data-filters]");
     const query = new URLSearchParams(location.search);
     [...filters.elements].forEach((field) => {

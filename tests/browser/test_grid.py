@@ -122,8 +122,12 @@ def test_back_and_forward_restore_rows_and_form(grid: Page) -> None:
 
 def test_a_shared_address_shows_the_same(grid: Page, browse: Browse) -> None:
     search(grid, "o")
+    expect(grid).to_have_url(re.compile("q=o"))
     grid.get_by_label("Mode").select_option("Live mode")
+    expect(grid).to_have_url(re.compile("mode=live"))
+    expect_names(grid, "Kiosk", "Payouts")
     grid.get_by_role("columnheader", name="Key name").get_by_role("link").click()
+    expect(grid).to_have_url(re.compile("sort=name"))
     expect_names(grid, "Kiosk", "Payouts")
     other = browse()
     other.goto(grid.url)
