@@ -19,6 +19,11 @@ from tests.gateways.product import Product
 from tests.gateways.servers import SERVERS, Running, running
 
 
+@pytest.fixture(autouse=True)
+def nothing_still_at_work() -> None:
+    """The API and the proxy outlive a test here, and so do the connections between them, each with its thread."""
+
+
 @pytest.fixture(scope="session")
 def verifier(django_db_blocker: Any) -> Iterator[Product]:
     """The product, with one trusted proxy in front. From here on this process may use its database."""
