@@ -1,4 +1,4 @@
-"""What a key may be allowed to do (the catalogue), and which request needs which permission (the routes).
+"""What a key may be allowed to do (the catalogue), and which request needs which permission.
 
 Both come from one TOML file, keys/permissions.toml unless KEYS_PERMISSION_CATALOGUE names another;
 docs/permissions.md describes its form. It is read once; the system check keys.E001 says what is wrong in it.
@@ -11,20 +11,13 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote_to_bytes
 
 from django.conf import settings
 from django.db.models import TextChoices
 
+from keys.routes import RouteTree
+
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
-METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-PATH_LENGTH_MAX = 8192
-_READ_AS = {"HEAD": "GET"}
-_PARAMETER = re.compile(r"\{[a-z_]+\}")
-# Control characters (C0 and C1), and what a server that decodes twice or cuts parameters off stumbles over.
-_AMBIGUOUS = re.compile(r"[\x00-\x1f\x7f-\x9f/\\;?#%]")
-_PLAIN_PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)+")
-_LITERAL = re.compile(r"[A-Za-z0-9._~-]+")
 
 
 class Access(TextChoices):
@@ -137,60 +130,6 @@ class Need:
     permission: Permission | None
 
 
-@dataclass(slots=True)
-class _Node:
-    """One segment of the route tree. A literal child wins over a parameter, and that over a closing `**`."""
-
-    literals: dict[str, "_Node"] = field(default_factory=dict)
-    parameter: "_Node | None" = None
-    needs: dict[str, Need] = field(default_factory=dict)
-    rest: dict[str, Need] = field(default_factory=dict)
-
-    def find(self, method: str, segments: list[str]) -> Need | None:
-        if not segments:
-            return self.needs.get(method)
-        head, tail = segments[0], segments[1:]
-        for child in (self.literals.get(head), self.parameter):
-            if child and (need := child.find(method, tail)):
-                return need
-        return self.rest.get(method)
-
-    def joined_needs(self, method: str, segments: list[str]) -> set[Need]:
-        """The needs of `segments` read in every way in which two or more neighbours are really one segment.
-
-        Walks the tree once, with all the places in `segments` that some reading has reached, each beside
-        whether that reading has joined anything yet.
-        """
-        found: set[Need] = set()
-        end = len(segments)
-        pending = [(self, {(0, False)})]
-        while pending:
-            node, places = pending.pop()
-            onward = _onward(places, end)
-            if (end, True) in places and method in node.needs:
-                found.add(node.needs[method])
-            if (end, True) in onward and method in node.rest:
-                found.add(node.rest[method])
-            for literal, child in node.literals.items():
-                matching = {
-                    (place + 1, joined)
-                    for place, joined in places
-                    if place < end and segments[place] == literal
-                }
-                if matching:
-                    pending.append((child, matching))
-            if node.parameter and onward:
-                pending.append((node.parameter, onward))
-        return found
-
-
-def _onward(places: set[tuple[int, bool]], end: int) -> set[tuple[int, bool]]:
-    """Where one more segment leads from `places`: a single one, or as many as are left joined into one."""
-    single = {(place + 1, False) for place, joined in places if not joined and place < end}
-    nearest = min((place + 1 if joined else place + 2 for place, joined in places), default=end + 1)
-    return single | {(place, True) for place in range(nearest, end + 1)}
-
-
 class Catalogue:
     """Resources, presets and routes, as read from a TOML document."""
 
@@ -198,7 +137,7 @@ class Catalogue:
         self.resources: dict[str, Resource] = {}
         # As written in the file (`GET /v1/payments/{payment}`), in its order.
         self.routes: dict[str, Need] = {}
-        self._root = _Node()
+        self._tree = RouteTree[Need]()
         _expect(document, {"open", "resources", "presets"}, "the catalogue")
         for route in _strings(document, "open", "the catalogue"):
             self._add_route(route, Need(None))
@@ -225,8 +164,7 @@ class Catalogue:
 
         `path` is as sent: percent-encoded, perhaps with a query string.
         """
-        segments = split_path(path)
-        return None if segments is None else self._root.find(_READ_AS.get(method, method), segments)
+        return self._tree.need(method, path)
 
     def need_of_decoded(self, method: str, path: str) -> Need | None:
         """The same for a path that a server has decoded before handing it on: `a%2Fb` arrives as `a/b`.
@@ -234,12 +172,7 @@ class Catalogue:
         None too where the request would have another need if some of its slashes had been sent encoded: the
         API could then read it differently.
         """
-        segments = split_path(quote(path, errors="surrogatepass"))
-        if segments is None:
-            return None
-        method = _READ_AS.get(method, method)
-        need = self._root.find(method, segments)
-        return need if need and self._root.joined_needs(method, segments) <= {need} else None
+        return self._tree.need_of_decoded(method, path)
 
     def permission(self, text: str) -> Permission:
         """The permission `payments:write`; raises ValueError for what no key can be granted."""
@@ -291,26 +224,10 @@ class Catalogue:
                 self._add_route(route, Need(Permission(name, access)))
 
     def _add_route(self, route: str, need: Need) -> None:
-        method, _, path = route.partition(" ")
-        if method not in METHODS or not path.startswith("/"):
-            raise CatalogueError(
-                f"route {route!r}: write it as a method ({', '.join(sorted(METHODS))}) and a path, "
-                "such as 'GET /v1/payments'"
-            )
-        node = self._root
-        *segments, last = path[1:].split("/")
-        for segment in [*segments, *([] if last == "**" else [last])]:
-            if _PARAMETER.fullmatch(segment):
-                node.parameter = node = node.parameter or _Node()
-            elif _LITERAL.fullmatch(segment) and segment not in {".", ".."}:
-                node = node.literals.setdefault(segment, _Node())
-            else:
-                raise CatalogueError(
-                    f"route {route!r}: {segment!r} is neither a word nor a {{name}}, nor ** at the end"
-                )
-        needs = node.rest if last == "**" else node.needs
-        if needs.setdefault(method, need) is not need:
-            raise CatalogueError(f"route {route!r} is given twice")
+        try:
+            self._tree.add(route, need)
+        except ValueError as error:
+            raise CatalogueError(str(error)) from error
         self.routes[route] = need
 
     def _add_preset(self, table: Mapping[str, Any]) -> None:
@@ -366,33 +283,6 @@ def _strings(table: Mapping[str, Any], name: str, where: str) -> list[str]:
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise CatalogueError(f"{where}: {name!r} must be a list of routes, such as ['GET /v1/payments']")
     return values
-
-
-def split_path(path: str) -> list[str] | None:
-    """The decoded segments of a request path, or None where servers could disagree about what it names.
-
-    Refused: a path that is not absolute, is longer than PATH_LENGTH_MAX, or is not ASCII; and, after one
-    round of percent-decoding, `.` and `..`, empty segments (so a closing slash too), slashes, backslashes,
-    `;`, `?`, `#`, `%`, control characters, and bytes that are not UTF-8.
-    """
-    path = path.partition("?")[0]
-    if len(path) > PATH_LENGTH_MAX:
-        return None
-    if _PLAIN_PATH.fullmatch(path):
-        # Almost every path: nothing in it is encoded, and nothing can be misread.
-        return path[1:].split("/")
-    if not path.startswith("/") or not path.isascii():
-        return None
-    segments = []
-    for raw in path[1:].split("/"):
-        try:
-            segment = unquote_to_bytes(raw).decode()
-        except UnicodeDecodeError:
-            return None
-        if segment in {"", ".", ".."} or _AMBIGUOUS.search(segment):
-            return None
-        segments.append(segment)
-    return segments
 
 
 def catalogue() -> Catalogue:

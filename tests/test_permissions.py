@@ -11,8 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keys.permissions import (
-    METHODS,
-    PATH_LENGTH_MAX,
     Access,
     Catalogue,
     CatalogueError,
@@ -21,6 +19,7 @@ from keys.permissions import (
     Permission,
     catalogue,
 )
+from keys.routes import METHODS, PATH_LENGTH_MAX
 
 DOCS = Path(__file__).parent.parent / "docs" / "permissions.md"
 

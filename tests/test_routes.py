@@ -7,7 +7,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from keys.permissions import PATH_LENGTH_MAX, Access, Catalogue, Need, Permission, catalogue, split_path
+from keys.permissions import Access, Catalogue, Need, Permission, catalogue
+from keys.routes import PATH_LENGTH_MAX, split_path
 from tests import fuzzing
 from tests.fuzzing import examples
 from tests.plain_routes import groupings, plain_needs, plain_split
