@@ -6,7 +6,8 @@ from playwright.sync_api import Page, expect
 from keys.models import User
 from tests.authenticators import give_recovery_codes, give_totp
 from tests.browser import console
-from tests.browser.views import UNBREAKABLE, Scene, at, view
+from tests.browser.scene import UNBREAKABLE, Scene
+from tests.browser.views import at, view
 from tests.factories import UserFactory
 from tests.sessions import lapse
 

@@ -21,7 +21,8 @@ from tests import sessions
 from tests.browser import chromium as installed
 from tests.browser.account_views import GUARDED, KEYED, guarded, keyed
 from tests.browser.product import OPERATOR, Product, serving
-from tests.browser.views import CLERK, NEWCOMER, NOBODY, VIEWS, Scene, set_scene
+from tests.browser.scene import Scene, set_scene
+from tests.browser.views import CLERK, NEWCOMER, NOBODY, VIEWS
 from tests.browser.witness import Witness
 from tests.factories import PASSWORD, UserFactory
 

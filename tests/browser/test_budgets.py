@@ -8,7 +8,7 @@ from playwright.sync_api import Page
 
 from tests.browser import console
 from tests.browser.product import Product
-from tests.browser.views import Scene
+from tests.browser.scene import Scene
 
 pytestmark = pytest.mark.browser
 

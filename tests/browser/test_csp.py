@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Browse
-from tests.browser.views import Scene
+from tests.browser.scene import Scene
 from tests.browser.witness import POLICY
 from tests.factories import ApiKeyFactory
 

@@ -6,7 +6,8 @@ from playwright.sync_api import Page, expect
 from tests.browser import console
 from tests.browser.conftest import Browse, Look
 from tests.browser.product import Product
-from tests.browser.views import UNBREAKABLE, VIEWS, Scene
+from tests.browser.scene import UNBREAKABLE, Scene
+from tests.browser.views import VIEWS
 from tests.factories import ApiKeyFactory
 
 pytestmark = pytest.mark.browser

@@ -9,7 +9,7 @@ from keys.models import User
 from tests.browser import console
 from tests.browser.conftest import Browse
 from tests.browser.product import Product
-from tests.browser.views import Scene
+from tests.browser.scene import Scene
 from tests.factories import UserFactory
 
 pytestmark = pytest.mark.browser
