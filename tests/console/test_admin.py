@@ -281,7 +281,8 @@ def test_keys_are_filtered_by_status_mode_and_expiry(console: Client, merchant: 
 def test_requests_are_found_and_filtered(console: Client, api_key: ApiKey) -> None:
     other = ApiKeyFactory()
     [good] = use(api_key, succeeded=1, path="/v1/payments", at=timezone.now() - timedelta(days=2))
-    [bad] = use(api_key, failed=1, status=503, path="/v1/refunds", request_id="r-17")
+    earlier = timezone.now() - timedelta(minutes=2)
+    [bad] = use(api_key, failed=1, status=503, path="/v1/refunds", request_id="r-17", at=earlier)
     [refused] = use(other, failed=1, status=403, outcome="PERMISSION_DENIED", path="/V1/refunds")
     rows = {str(each.id): name for each, name in ((good, "good"), (bad, "bad"), (refused, "refused"))}
     for query, expected in (
