@@ -3,6 +3,7 @@
 import sqlite3
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +55,13 @@ def backlog_bytes(installation: Installation) -> int:
 
 
 def _size(file: Path) -> int:
-    return file.stat().st_size if file.exists() else 0
+    # The drain removes files between our looking for them and our looking at them.
+    with suppress(FileNotFoundError):
+        return file.stat().st_size
+    return 0
 
 
 def _position(file: Path) -> int:
-    return int.from_bytes(file.read_bytes()) if file.exists() else 0
+    with suppress(FileNotFoundError):
+        return int.from_bytes(file.read_bytes())
+    return 0
