@@ -41,7 +41,7 @@ test-postgresql: $(VENV)/dev.stamp ## The same on PostgreSQL: of TEST_DATABASE_U
 
 test-browser: $(VENV)/dev.stamp ## The console in real Chromium, which is installed where there is none
 	$(PY) -m tests.browser.chromium
-	$(PY) -m pytest -m browser
+	$(PYTEST) -m browser
 
 test-gateways: $(VENV)/dev.stamp $(VENV)/gateways.stamp ## The verifier behind nginx, Caddy, HAProxy, Traefik and Envoy, installed where missing
 	$(PY) -m tests.gateways.programs
