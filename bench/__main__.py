@@ -23,7 +23,8 @@ from bench.gateway import run as gateway
 
 PARTS = {"pages": pages, "gateway": gateway}
 
-console = Console(highlight=False)
+# A table that goes into a file is not cut to the width of a terminal that is not there.
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 
 
 def arguments() -> argparse.Namespace:

@@ -10,7 +10,7 @@ from rich.console import Console
 from bench.console import measure, report
 from bench.console.measure import Series
 from bench.console.pages import admin_pages, pages
-from bench.console.visitor import serving
+from bench.console.visitor import serving, serving_stock_admin
 from bench.databases import installations
 from bench.installation import Installation
 from bench.sizes import BIG, SMALL, Size
@@ -49,13 +49,13 @@ def run(vendor: str, *, folder: Path, options: Namespace, console: Console) -> d
 def _measure(found: dict[str, Installation], *, rounds: int, warm_up: int, console: Console) -> list[Series]:
     """The same pages of each installation, and the admin's of the big one, timed in turn."""
     word = found["small"].probe("")["word"]
-    asked = {name: pages(installation.probe(word)) for name, installation in found.items()}
-    asked["big"] += admin_pages()
     series: list[Series] = []
     with ExitStack() as stack:
         for name, installation in found.items():
             visitor = stack.enter_context(serving(installation))
-            series += [Series(name, page, visitor) for page in asked[name]]
+            series += [Series(name, page, visitor) for page in pages(installation.probe(word))]
+        admin = stack.enter_context(serving_stock_admin(found["big"]))
+        series += [Series("big", page, admin) for page in admin_pages()]
         with console.status("Measuring…") as status:
             total = rounds + warm_up
             measure.run(

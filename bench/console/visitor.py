@@ -4,7 +4,7 @@ import http.client
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
@@ -17,6 +17,7 @@ from bench.server import HOST, free_port, running
 TIMEOUT_SECONDS = 120
 # The server closes a connection that nobody has used for half a minute.
 IDLE_SECONDS = 10
+STOCK_ADMIN = "bench.stock_admin.wsgi:application"
 TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
 
 
@@ -45,12 +46,12 @@ class Visitor:
             raise BenchError(f"{path} answered {response.status}")
         return seconds, len(body)
 
-    def sign_in(self, *, name: str, password: str) -> None:
-        token = TOKEN.search(self.get("/accounts/login/"))
+    def sign_in(self, page: str, credentials: Mapping[str, str]) -> None:
+        """Fill in the form of the sign-in page at `page`: `credentials` are its fields."""
+        token = TOKEN.search(self.get(page))
         if token is None:
             raise BenchError("the sign-in page has no form")
-        form = {"csrfmiddlewaretoken": token[1], "login": name, "password": password}
-        status, _ = self._ask("POST", "/accounts/login/", urlencode(form))
+        status, _ = self._ask("POST", page, urlencode({"csrfmiddlewaretoken": token[1], **credentials}))
         if status != 302:
             raise BenchError(f"signing in answered {status}")
 
@@ -73,9 +74,26 @@ class Visitor:
 @contextmanager
 def serving(installation: Installation) -> Iterator[Visitor]:
     """The installation's server for as long as the context lasts, and an operator who has signed in to it."""
-    port = free_port()
-    command = [sys.executable, "manage.py", "serve"]
-    with running(command, environment=installation.environment | {"PORT": str(port)}, port=port):
-        visitor = Visitor(http.client.HTTPConnection(HOST, port, timeout=TIMEOUT_SECONDS))
-        visitor.sign_in(name=installation.operator, password=installation.password)
+    with _visited([sys.executable, "manage.py", "serve"], installation) as visitor:
+        visitor.sign_in(
+            "/accounts/login/", {"login": installation.operator, "password": installation.password}
+        )
         yield visitor
+
+
+@contextmanager
+def serving_stock_admin(installation: Installation) -> Iterator[Visitor]:
+    """The same data in the Django admin of bench.stock_admin, behind the same server."""
+    with _visited([sys.executable, "-m", "bench.launch", STOCK_ADMIN], installation) as visitor:
+        visitor.sign_in(
+            "/admin/login/?next=/admin/",
+            {"username": installation.operator, "password": installation.password},
+        )
+        yield visitor
+
+
+@contextmanager
+def _visited(command: Sequence[str], installation: Installation) -> Iterator[Visitor]:
+    port = free_port()
+    with running(command, environment=installation.environment | {"PORT": str(port)}, port=port):
+        yield Visitor(http.client.HTTPConnection(HOST, port, timeout=TIMEOUT_SECONDS))

@@ -42,7 +42,7 @@ def serving(installation: Installation, *, cores: Cores, **variables: str) -> It
 @contextmanager
 def serving_another(application: str, installation: Installation, *, cores: Cores) -> Iterator[Server]:
     """The same server around another application, `module:name`."""
-    command = [sys.executable, "-m", "bench.gateway.launch", application]
+    command = [sys.executable, "-m", "bench.launch", application]
     # It has nothing to put in order before it goes.
     with _started(command, installation.environment, cores, gracefully=False) as server:
         yield server

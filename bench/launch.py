@@ -1,4 +1,4 @@
-"""`python -m bench.gateway.launch MODULE:APPLICATION`: the product's own server around another application.
+"""`python -m bench.launch MODULE:APPLICATION`: the product's own server around another application.
 
 Everything that merchantadmin.server sets stays as it is, the threads as `manage.py serve` chooses them for the database
 of the environment; so two applications that are compared differ in nothing but themselves.
