@@ -23,7 +23,7 @@ OPERATOR = "bench"
 # Whatever the shell has set for a server of its own must not reach these.
 SHELL_VARIABLES = (
     "ALLOWED_HOSTS", "DEBUG", "KEYS_ENCRYPTION_KEYS", "KEYS_PERMISSION_CATALOGUE", "KEYS_SECRET_POLICY", "PUBLIC_URL",
-    "SECRET_KEY", "TRUSTED_PROXY_COUNT",
+    "SECRET_KEY", "TRUSTED_PROXY_COUNT", "WORKERS",
 )  # fmt: skip
 
 

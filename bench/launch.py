@@ -28,7 +28,7 @@ def main(target: str) -> None:
         return Granian(target, **given | {"factory": False})
 
     with patch.object(server, "Granian", around):
-        server.serve(port=int(os.environ["PORT"]), blocking_threads=threads(), drain=None)
+        server.serve(port=int(os.environ["PORT"]), workers=1, blocking_threads=threads(), drain=None)
 
 
 def threads() -> int:

@@ -1,8 +1,8 @@
 """The HTTP server: granian on loopback, stopped by one signal and leaving nothing behind.
 
-Two things are added to granian. Ctrl-C reaches every process of the terminal, and the main process then sends its
+Two things are added to granian. Ctrl-C reaches every process of the terminal, and the main process then sends each
 worker a SIGTERM of its own; granian's handler, run a second time inside itself, waits for its own lock for ever. So
-both processes block these signals, and a thread of ours takes the first of them and no other. The worker leaves Ctrl-C
+all of them block these signals, and a thread of ours takes the first of them and no other. A worker leaves Ctrl-C
 to the main process, which would otherwise find it gone before it knows why. And a worker whose main process was killed
 would go on holding the port: it stops by itself.
 
@@ -42,10 +42,10 @@ NICENESS = 5
 KEPT_VARIABLES = ("PG", "SSL_", "OPENSSL_", "PYTHON", "LC_", "LANG", "TZ", "HOME", "PATH", "TMPDIR")
 
 
-def serve(*, port: int, blocking_threads: int, drain: "Drain | None") -> None:
+def serve(*, port: int, workers: int, blocking_threads: int, drain: "Drain | None") -> None:
     """Answer requests until a stop signal; returns when all that were under way are answered.
 
-    `drain` runs beside the worker, in the main process, which has nothing else to do.
+    `drain` runs beside the workers, in the main process, which has nothing else to do.
     """
     server = Granian(
         "merchantadmin.server:application",
@@ -55,7 +55,7 @@ def serve(*, port: int, blocking_threads: int, drain: "Drain | None") -> None:
         interface=Interfaces.WSGI,
         # Bodies of HTTP/2 need not say that they are there.
         http=HTTPModes.http1,
-        workers=1,
+        workers=workers,
         blocking_threads=blocking_threads,
         websockets=False,
         log_level=LogLevels.warning,
@@ -73,7 +73,7 @@ def serve(*, port: int, blocking_threads: int, drain: "Drain | None") -> None:
             worker.kill()
 
     take_one_stop_signal(stop, among=STOP_SIGNALS)
-    draining = threading.Thread(target=_drain, args=(drain,), name="drain")
+    draining = threading.Thread(target=_drain, args=(drain, workers), name="drain")
     if drain:
         draining.start()
     try:
@@ -84,9 +84,9 @@ def serve(*, port: int, blocking_threads: int, drain: "Drain | None") -> None:
             draining.join()
 
 
-def _drain(drain: "Drain") -> None:
-    """Drain once the worker is there: it is a fork of this process, and a fork must not find a thread at work."""
-    while not multiprocessing.active_children():
+def _drain(drain: "Drain", workers: int) -> None:
+    """Drain once all workers are there: they are forks of this process, and a fork must not find a thread at work."""
+    while len(multiprocessing.active_children()) < workers:
         if drain.is_stopped:
             return
         time.sleep(0.02)

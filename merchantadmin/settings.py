@@ -17,6 +17,8 @@ DATA_DIR = Path(env.text("DATA_DIR") or BASE_DIR / "var").resolve()
 
 DEBUG = env.flag("DEBUG", default=False)
 PORT = env.integer("PORT", default=8000, minimum=1, maximum=65535)
+# Processes that answer; each remembers keys and writes a spool file for itself.
+WORKERS = env.integer("WORKERS", default=1, minimum=1, maximum=256)
 PUBLIC_URL = (env.text("PUBLIC_URL") or f"http://127.0.0.1:{PORT}").rstrip("/")
 
 _public = urlsplit(PUBLIC_URL)

@@ -1,5 +1,6 @@
 """GET /v1/metrics: what a verifier says of itself, to whoever holds a gateway token."""
 
+import os
 import re
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from keys.permissions import catalogue
 from tests.client import DirectDirectory
 
 DOCS = Path(__file__).parent.parent / "docs" / "recording.md"
-VALUE = re.compile(r'^(merchantadmin_\w+)(\{reason="\w+"\})? ([0-9.]+)$', re.MULTILINE)
+VALUE = re.compile(r'^(merchantadmin_\w+)(\{[\w=",]+\})? ([0-9.]+)$', re.MULTILINE)
+OWN = f'process="{os.getpid()}"'
 
 
 class PostgresLike(DirectDirectory):
@@ -51,8 +53,8 @@ def test_every_metric_is_described_and_no_other(recorder) -> None:
 
 def test_the_figures_are_those_of_the_moment(recorder) -> None:
     figures = told_by(PostgresLike(), recorder)
-    assert figures["merchantadmin_cached_keys"] == 7
-    assert figures["merchantadmin_lease_seconds"] == 1.5
+    assert figures[f"merchantadmin_cached_keys{{{OWN}}}"] == 7
+    assert figures[f"merchantadmin_lease_seconds{{{OWN}}}"] == 1.5
     assert figures["merchantadmin_spool_backlog_bytes"] == 0
     assert figures["merchantadmin_spool_limit_bytes"] == 1000
     assert figures["merchantadmin_spool_drained"] == 0
@@ -62,14 +64,21 @@ def test_the_figures_are_those_of_the_moment(recorder) -> None:
     figures = told_by(PostgresLike(), recorder)
     assert figures["merchantadmin_spool_backlog_bytes"] >= 2000
     lost = {
-        reason: figures[f'merchantadmin_requests_lost_total{{reason="{reason}"}}']
+        reason: figures[f'merchantadmin_requests_lost_total{{{OWN},reason="{reason}"}}']
         for reason in RecordingLoss.Reason.values
     }
     assert lost == {"spool_full": 1, "write_failed": 0, "unreadable": 0}
 
 
+def test_what_is_the_hosts_carries_no_process(recorder) -> None:
+    assert sum("process" in name for name in told_by(PostgresLike(), recorder)) == 2 + len(
+        RecordingLoss.Reason
+    )
+    assert "merchantadmin_spool_backlog_bytes" in told_by(PostgresLike(), recorder)
+
+
 def test_where_every_request_asks_the_database_there_is_no_lease(recorder) -> None:
-    assert "merchantadmin_lease_seconds" not in told_by(DirectDirectory(), recorder)
+    assert not any("lease" in name for name in told_by(DirectDirectory(), recorder))
 
 
 @pytest.mark.parametrize("headers", [{}, {"HTTP_AUTHORIZATION": "Bearer wrong"}, {"HTTP_X_API_KEY": "x"}])

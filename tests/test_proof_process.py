@@ -33,7 +33,7 @@ ROOT = Path(__file__).parent.parent
 SERVE = """
 import sys
 from merchantadmin import server
-server.serve(port=int(sys.argv[1]), blocking_threads=2, drain=None)
+server.serve(port=int(sys.argv[1]), workers=1, blocking_threads=2, drain=None)
 """
 PATIENCE_SECONDS = 30
 

@@ -1,6 +1,7 @@
 """`serve` as people meet it: a process that prepares what is missing, answers, and stops when told to."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -8,6 +9,7 @@ import stat
 import subprocess
 import sys
 import time
+from urllib.request import Request, urlopen
 
 import pytest
 from django.core.management import CommandError
@@ -139,6 +141,28 @@ def test_a_running_server_stops_cleanly(prepared, by, whole_group):
     assert stop(process, by=by, whole_group=whole_group).endswith("Stopped.\n")
     with pytest.raises(ConnectionError):
         socket.create_connection(("127.0.0.1", prepared.port))
+
+
+def test_several_workers_answer_and_stop_together(prepared):
+    process = prepared.start(WORKERS="2", KEYS_GATEWAY_TOKENS=GATEWAY_TOKEN)
+    prepared.wait_for_answer(process)
+    deadline, answered = time.monotonic() + PATIENCE_SECONDS, set()
+    while len(answered) < 2:
+        assert time.monotonic() < deadline, f"of two workers only {answered} answer"
+        answered.add(who_answers(prepared.port))
+    assert stop(process).endswith("Stopped.\n")
+    for worker in answered:
+        with pytest.raises(ProcessLookupError):
+            os.kill(worker, 0)
+
+
+def who_answers(port: int) -> int:
+    """The process that a new connection reaches, as it says itself."""
+    asked = Request(
+        f"http://127.0.0.1:{port}/v1/metrics", headers={"Authorization": f"Bearer {GATEWAY_TOKEN}"}
+    )
+    with urlopen(asked, timeout=PATIENCE_SECONDS) as answer:
+        return int(re.search(r'cached_keys{process="(\d+)"}', answer.read().decode())[1])
 
 
 def test_signals_that_come_together_stop_it_once(prepared):

@@ -1,9 +1,11 @@
 """`GET /v1/metrics`: how this verifier is, in the text format of Prometheus, for whoever holds a gateway token.
 
-One process answers for itself. What it cannot know without the database (how many requests there were, and what became
-of them) is not here: the database has it, and must not be asked for it every few seconds.
+One process answers for itself, and puts its number beside what is its own: of several workers, any may be asked. What
+it cannot know without the database (how many requests there were, and what became of them) is not here: the database
+has it, and must not be asked for it every few seconds.
 """
 
+import os
 from collections.abc import Iterator
 
 from keys import spool
@@ -33,12 +35,14 @@ class Metrics:
 
     def _lines(self) -> Iterator[str]:
         directory, recorder = self._verifier.directory, self._verifier.recorder
-        yield from _gauge("cached_keys", "API keys remembered.", directory.cached_keys)
+        process = f'process="{os.getpid()}"'
+        yield from _gauge("cached_keys", "API keys remembered.", directory.cached_keys, process)
         if directory.lease_seconds is not None:
             yield from _gauge(
                 "lease_seconds",
                 "For how long what is remembered may still be used; 0: each request reads the database.",
                 directory.lease_seconds,
+                process,
             )
         if isinstance(recorder, SpoolRecorder):
             yield from _gauge(
@@ -53,10 +57,11 @@ class Metrics:
             yield "# HELP merchantadmin_requests_lost_total Requests answered and not recorded."
             yield "# TYPE merchantadmin_requests_lost_total counter"
             for reason in RecordingLoss.Reason.values:
-                yield f'merchantadmin_requests_lost_total{{reason="{reason}"}} {recorder.lost_in_total[reason]}'
+                lost = recorder.lost_in_total[reason]
+                yield f'merchantadmin_requests_lost_total{{{process},reason="{reason}"}} {lost}'
 
 
-def _gauge(name: str, meaning: str, value: float) -> Iterator[str]:
+def _gauge(name: str, meaning: str, value: float, label: str = "") -> Iterator[str]:
     yield f"# HELP merchantadmin_{name} {meaning}"
     yield f"# TYPE merchantadmin_{name} gauge"
-    yield f"merchantadmin_{name} {value}"
+    yield f"merchantadmin_{name}{label and f'{{{label}}}'} {value}"

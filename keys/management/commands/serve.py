@@ -85,7 +85,12 @@ class Command(BaseCommand):
             address = f"{server.HOST}:{settings.PORT}"
             os.execv(sys.executable, [sys.executable, sys.argv[0], "runserver", address])  # noqa: S606
         drain = Drain(settings.KEYS_SPOOL_DIR) if settings.KEYS_EMBEDDED_DRAIN else None
-        server.serve(port=settings.PORT, blocking_threads=BLOCKING_THREADS[connection.vendor], drain=drain)
+        server.serve(
+            port=settings.PORT,
+            workers=settings.WORKERS,
+            blocking_threads=BLOCKING_THREADS[connection.vendor],
+            drain=drain,
+        )
         self.console.print("Stopped.")
 
     @contextmanager
