@@ -40,9 +40,9 @@ def deaf(monkeypatch) -> None:
     """No notification ever arrives."""
     notified = Link.notified
 
-    def never(link: Link) -> bool:
+    def never(link: Link) -> list[bytes]:
         notified(link)
-        return False
+        return []
 
     monkeypatch.setattr(Link, "notified", never)
 
@@ -87,6 +87,33 @@ def test_recorded_requests_are_no_change(open_directory, api_key) -> None:
     use(api_key, succeeded=3)
     assert len(changes()) == told
     assert found(directory, api_key) is before
+
+
+@pytest.mark.parametrize("of", ["key", "merchant"])
+def test_what_a_notification_names_is_forgotten_before_anything_is_read(open_directory, api_key, of) -> None:
+    directory = open_directory()
+    found(directory, api_key)
+    name = api_key.digest.hex() if of == "key" else api_key.merchant_id
+    payloads = ("", "key", "key:", "key:xyz", "merchant:1", f"keys:{name}", ":", "é", f"{of}:{name}")
+    with another_session() as session:
+        session.execute("LOCK TABLE keys_change IN ACCESS EXCLUSIVE MODE")
+        assert directory.cached_keys == 1
+        execute("; ".join(f"NOTIFY keys_change, '{payload}'" for payload in payloads))
+        eventually(lambda: directory.cached_keys == 0)
+    assert status_of(directory, api_key) == "enabled"
+
+
+def test_the_first_changes_of_a_transaction_are_named(actor) -> None:
+    keys = [ApiKeyFactory() for _ in range(20)]
+    with another_session() as listening:
+        listening.execute("LISTEN keys_change")
+        listening.commit()
+        execute(f"{DISABLE} WHERE id = '{keys[0].pk}'")
+        execute("UPDATE keys_merchant SET status = 'disabled'")
+        (first, *others) = [notify.payload for notify in listening.notifies(timeout=0.5)]
+    assert first == f"key:{keys[0].digest.hex()}"
+    assert len(others) == 17
+    assert set(others) < {f"merchant:{key.merchant_id}" for key in keys} | {""}
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))

@@ -76,7 +76,7 @@ def test_notifications_are_told_once_together(link) -> None:
     assert not link.notified()
     execute("NOTIFY keys_change, 'one'; NOTIFY keys_change, 'two'")
     link.query(b"SELECT 1", timeout=SECONDS)
-    assert link.notified()
+    assert link.notified() == [b"one", b"two"]
     assert not link.notified()
 
 

@@ -2,7 +2,8 @@
 
 A change writes a row of keys_change and wakes the listeners, in its own transaction. Whoever is woken reads the rows
 that have committed since the last look, by comparing snapshots: so that nothing depends on a notification arriving, or
-on changes committing in the order of their numbers.
+on changes committing in the order of their numbers. What a notification names is forgotten before that look: forgetting
+too much is never wrong, and a round trip is most of the time that a disabled key has left.
 
 The lease: what is remembered may be used until `bound` seconds after the *sending* of the last heartbeat that was
 answered. A heartbeat reads the changes too, and moves the verifier's sign of life in the database, which therefore
@@ -15,7 +16,8 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from uuid import UUID
 
 from keys.gateway.directory import Changed, Memory
@@ -152,7 +154,8 @@ class Feed:
                 self._failures = 0
                 self._started.set()
             # One that came along with an answer is not seen by waiting: all that has come is looked at first.
-            if link.notified():
+            if payloads := link.notified():
+                self._memory.forget([change for payload in payloads for change in _named(payload)])
                 self._apply(link, CHANGES)
             else:
                 self._wait([link.fileno()], next_beat - time.monotonic())
@@ -174,6 +177,16 @@ class Feed:
             numbers = "{" + ",".join(str(change.id) for change in changes) + "}"
             link.query(ACKNOWLEDGE, [numbers.encode(), self._sign_of_life[0]], timeout=self._bound)
         self._snapshot = _text(rows[0])
+
+
+def _named(payload: bytes) -> Iterator[Changed]:
+    """The change that a notification names. It need not name any, and anybody can send one."""
+    kind, _, name = payload.decode(errors="replace").partition(":")
+    with suppress(ValueError):
+        if kind == ChangeKind.KEY:
+            yield Changed(0, kind, digest=bytes.fromhex(name))
+        elif kind == ChangeKind.MERCHANT:
+            yield Changed(0, kind, UUID(name))
 
 
 def _since(snapshot: str) -> list[bytes]:

@@ -87,17 +87,17 @@ class Link:
             self.close()
             raise
 
-    def notified(self) -> bool:
-        """Whether a notification has come; it takes all of them. Raises LinkBroken."""
+    def notified(self) -> list[bytes]:
+        """What the notifications say that have come; it takes all of them. Raises LinkBroken."""
         try:
             self._pg.consume_input()
         except PsycopgError as error:
             self.close()
             raise LinkBroken(str(error)) from error
-        found = False
-        while self._pg.notifies():
-            found = True
-        return found
+        payloads = []
+        while notification := self._pg.notifies():
+            payloads.append(notification.extra)
+        return payloads
 
     def _result(self, deadline: float) -> list[Row]:
         self._send(deadline)
