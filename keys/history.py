@@ -25,6 +25,7 @@ from keys.keyformat import scrub
 from keys.models import ApiKey, HistoryEntry, HistoryHead, Merchant, User
 from keys.models.history import Action, ActorKind
 from keys.naming import clean_text, printable
+from keys.states import MerchantStatus, Status, Transition
 
 REASON_MAX = 500
 
@@ -80,6 +81,34 @@ def compose(
         user_agent=printable(scrub(actor.user_agent), 300),
         request_id=printable(actor.request_id, 64),
     )
+
+
+def compose_transition(
+    transition: Transition,
+    *,
+    actor: Actor,
+    merchant: Merchant,
+    key: ApiKey | None = None,
+    reason: str = "",
+    at: datetime | None = None,
+) -> HistoryEntry:
+    """The row of a change of state, of `key` where it is given and else of the account itself."""
+    return compose(
+        arrival(transition.target),
+        actor=actor,
+        merchant=merchant,
+        key=key,
+        before={"status": transition.source.value},
+        after={"status": transition.target.value},
+        reason=reason,
+        at=at,
+    )
+
+
+def arrival(status: Status) -> Action:
+    """What the history calls the step into `status`."""
+    subject = "merchant" if isinstance(status, MerchantStatus) else "key"
+    return Action(f"{subject}.{status.value}")
 
 
 def write(

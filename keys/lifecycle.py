@@ -17,16 +17,17 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from keys import history, vault
+from keys import history, states, vault
 from keys.errors import AlreadyCreated, IllegalTransition, InvalidField, SecretUnavailable, StaleEdit
 from keys.history import Actor
 from keys.identifiers import new_id
 from keys.keyformat import Mode, PlaintextKey
 from keys.models import ApiKey, HistoryEntry, Merchant
-from keys.models.apikey import DESCRIPTION_MAX, NAME_MAX, ApiKeyStatus
+from keys.models.apikey import DESCRIPTION_MAX, NAME_MAX
 from keys.models.history import Action
 from keys.naming import clean_line, clean_text, fold
 from keys.permissions import catalogue
+from keys.states import ApiKeyStatus, Status, Transition
 
 NETWORKS_MAX = 50
 
@@ -201,24 +202,37 @@ def update(*, key: ApiKey, name: str, description: str, revision: int, actor: Ac
 
 def disable(*, key: ApiKey, actor: Actor, reason: str = "") -> ApiKey:
     """Enabled → Disabled: the very next request is refused."""
-    return _move(key, ApiKeyStatus.ENABLED, ApiKeyStatus.DISABLED, actor=actor, reason=reason)
+    return move(key=key, transition=states.DISABLE_KEY, actor=actor, reason=reason)
 
 
 def enable(*, key: ApiKey, actor: Actor, reason: str = "") -> ApiKey:
     """Disabled → Enabled."""
-    return _move(key, ApiKeyStatus.DISABLED, ApiKeyStatus.ENABLED, actor=actor, reason=reason)
+    return move(key=key, transition=states.ENABLE_KEY, actor=actor, reason=reason)
 
 
 def revoke(*, key: ApiKey, actor: Actor, reason: str = "") -> ApiKey:
     """Disabled → Revoked, for ever; the stored ciphertext is destroyed in the same statement."""
-    return _move(
-        key,
-        ApiKeyStatus.DISABLED,
-        ApiKeyStatus.REVOKED,
-        actor=actor,
-        reason=reason,
-        secret_ciphertext=None,
+    return move(key=key, transition=states.REVOKE_KEY, actor=actor, reason=reason)
+
+
+@transaction.atomic
+def move(*, key: ApiKey, transition: Transition, actor: Actor, reason: str = "") -> ApiKey:
+    """Take a transition by name; raises IllegalTransition where the key is not in the state that it leads from."""
+    reason = history.clean_reason(reason)
+    before = ApiKey.objects.filter(pk=key.pk, status=transition.source)
+    moved = before.update(**_columns(transition))
+    # Locked where the swap has failed, too: its explanation is of one moment.
+    current = _locked(key)
+    if not moved:
+        raise _illegal(current, transition.target)
+    history.append(
+        [
+            history.compose_transition(
+                transition, actor=actor, merchant=current.merchant, key=current, reason=reason
+            )
+        ]
     )
+    return current
 
 
 @transaction.atomic
@@ -308,37 +322,16 @@ def _name_taken(name: str) -> InvalidField:
     )
 
 
-@transaction.atomic
-def _move(
-    key: ApiKey, source: ApiKeyStatus, target: ApiKeyStatus, *, actor: Actor, reason: str, **columns: Any
-) -> ApiKey:
-    reason = history.clean_reason(reason)
-    moved = ApiKey.objects.filter(pk=key.pk, status=source).update(status=target, **columns)
-    # Locked where the swap has failed, too: its explanation is of one moment.
-    current = _locked(key)
-    if not moved:
-        raise _illegal(current, target)
-    history.write(
-        _arrival(target),
-        actor=actor,
-        merchant=current.merchant,
-        key=current,
-        before={"status": source.value},
-        after={"status": target.value},
-        reason=reason,
-    )
-    return current
+def _columns(transition: Transition) -> dict[str, Any]:
+    """What a key has from then on: in the statement that revokes it, the stored ciphertext is destroyed."""
+    gone = {"secret_ciphertext": None} if transition is states.REVOKE_KEY else {}
+    return {"status": transition.target, **gone}
 
 
-def _arrival(status: ApiKeyStatus) -> Action:
-    """What the history calls the step into `status`."""
-    return Action(f"key.{status.value}")
-
-
-def _illegal(key: ApiKey, target: ApiKeyStatus) -> IllegalTransition:
+def _illegal(key: ApiKey, target: Status) -> IllegalTransition:
     """Why `key` cannot become `target`, who brought it to where it is, and what to do."""
     status = ApiKeyStatus(key.status)
-    entry = history.latest(key=key, action=_arrival(status))
+    entry = history.latest(key=key, action=history.arrival(status))
     by = f", by {entry.actor_name}" if entry else ""
     if status is ApiKeyStatus.REVOKED:
         return IllegalTransition(

@@ -11,14 +11,15 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from keys import history, search
+from keys import history, search, states
 from keys.errors import IllegalTransition, InvalidField, StaleEdit
 from keys.history import Actor
 from keys.identifiers import new_id
 from keys.models import HistoryEntry, Merchant
 from keys.models.history import Action
-from keys.models.merchant import NAME_MAX, MerchantStatus
+from keys.models.merchant import NAME_MAX
 from keys.naming import clean_line, fold
+from keys.states import Transition
 
 WEBSITE_MAX = 200
 _WEBSITE = re.compile(r"[^\s/?#@:.]+(\.[^\s/?#@:.]+)+(:\d{1,5})?([/?#]\S*)?")
@@ -93,12 +94,30 @@ def update(*, merchant: Merchant, name: str, website: str, revision: int, actor:
 
 def disable(*, merchant: Merchant, actor: Actor, reason: str = "") -> Merchant:
     """Refuse all the account's keys from the very next request on; the keys keep their own states."""
-    return _move(merchant, MerchantStatus.ENABLED, MerchantStatus.DISABLED, actor=actor, reason=reason)
+    return move(merchant=merchant, transition=states.DISABLE_MERCHANT, actor=actor, reason=reason)
 
 
 def enable(*, merchant: Merchant, actor: Actor, reason: str = "") -> Merchant:
     """Answer the account's enabled keys again."""
-    return _move(merchant, MerchantStatus.DISABLED, MerchantStatus.ENABLED, actor=actor, reason=reason)
+    return move(merchant=merchant, transition=states.ENABLE_MERCHANT, actor=actor, reason=reason)
+
+
+@transaction.atomic
+def move(*, merchant: Merchant, transition: Transition, actor: Actor, reason: str = "") -> Merchant:
+    """Take a transition by name; raises IllegalTransition where the account is not in the state that it leads from."""
+    reason = history.clean_reason(reason)
+    before = Merchant.objects.filter(pk=merchant.pk, status=transition.source)
+    moved = before.update(status=transition.target)
+    # Locked where the swap has failed, too: its explanation is of one moment.
+    current = _locked(merchant)
+    if not moved:
+        entry = _latest(merchant, history.arrival(transition.target))
+        by = f", by {entry.actor_name}" if entry else ""
+        raise IllegalTransition(
+            f"This merchant account is {transition.target.label} already{by}.", "There is nothing left to do."
+        )
+    history.append([history.compose_transition(transition, actor=actor, merchant=current, reason=reason)])
+    return current
 
 
 def clean_merchant_name(name: str) -> str:
@@ -112,32 +131,6 @@ def clean_website(website: str) -> str:
     if website and not _WEBSITE.fullmatch(website):
         raise InvalidField("website", f"“{website}” is not a website.", "Write it like northwind.example.")
     return website
-
-
-@transaction.atomic
-def _move(
-    merchant: Merchant, source: MerchantStatus, target: MerchantStatus, *, actor: Actor, reason: str
-) -> Merchant:
-    reason = history.clean_reason(reason)
-    moved = Merchant.objects.filter(pk=merchant.pk, status=source).update(status=target)
-    # Locked where the swap has failed, too: its explanation is of one moment.
-    current = _locked(merchant)
-    action = Action(f"merchant.{target.value}")
-    if not moved:
-        entry = _latest(merchant, action)
-        by = f", by {entry.actor_name}" if entry else ""
-        raise IllegalTransition(
-            f"This merchant account is {target.label} already{by}.", "There is nothing left to do."
-        )
-    history.write(
-        action,
-        actor=actor,
-        merchant=current,
-        before={"status": source.value},
-        after={"status": target.value},
-        reason=reason,
-    )
-    return current
 
 
 def _locked(merchant: Merchant) -> Merchant:

@@ -30,8 +30,8 @@ from keys.models import (
     UsageMinute,
     Verifier,
 )
-from keys.models.apikey import ApiKeyStatus
 from keys.partitions import Partition, TableInUse
+from keys.states import ApiKeyStatus
 
 # The figures of the last 24 hours reach into yesterday, and what was made late still has to be counted there.
 REQUEST_DAYS_MIN = 2

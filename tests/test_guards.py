@@ -11,13 +11,13 @@ from django.db.models import ProtectedError
 from keys import guards, history, lifecycle, merchants
 from keys.history import Actor
 from keys.models import ApiKey, HistoryEntry, HistoryHead, Merchant, User
-from keys.models.apikey import ApiKeyStatus
+from keys.states import KEY_TRANSITIONS, ApiKeyStatus
 from tests import attacks
 from tests.factories import ApiKeyFactory, UserFactory, use
 
 GUARDED = (ApiKey, Merchant, HistoryEntry, HistoryHead)
 VENDOR = connection.vendor
-LEGAL = {("enabled", "disabled"), ("disabled", "enabled"), ("disabled", "revoked")}
+LEGAL = {(each.source.value, each.target.value) for each in KEY_TRANSITIONS}
 IMMUTABLE = {
     "id": "'01234567890000000000000000000000'",
     "merchant_id": "'{empty}'",

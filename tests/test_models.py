@@ -11,9 +11,8 @@ from django.utils import timezone
 from keys import lifecycle
 from keys.identifiers import API_KEY, MERCHANT, decode
 from keys.models import ApiKey, Merchant, UsageHour, UsageMinute
-from keys.models.apikey import ApiKeyStatus
-from keys.models.merchant import MerchantStatus
 from keys.permissions import Access
+from keys.states import ApiKeyStatus, MerchantStatus
 from tests.factories import ApiKeyFactory, MerchantFactory, UserFactory
 
 pytestmark = pytest.mark.django_db

@@ -10,10 +10,9 @@ import pytest
 
 from keys.gateway import problems
 from keys.identifiers import new_id
-from keys.models.apikey import ApiKeyStatus
-from keys.models.merchant import MerchantStatus
 from keys.outcomes import FailureCause, Outcome, failure_cause
 from keys.permissions import Access, Grants, Permission
+from keys.states import ApiKeyStatus, MerchantStatus
 from keys.verification import Attempt, Facts, verdict
 
 DOCS = Path(__file__).parent.parent / "docs" / "outcomes.md"

@@ -12,19 +12,19 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from keys import lifecycle, search
-from keys.access import Access, Step
+from keys import moves, search
+from keys.access import Access
 from keys.admin.cells import linked, list_of, mode, moment, public_id, status
 from keys.admin.filters import ColumnFilter, Filter, MerchantFilter
 from keys.admin.reading import FOUND, Reading, Rows
-from keys.admin.steps import Move, SteppingAdmin
+from keys.admin.steps import Offer, SteppingAdmin
 from keys.console.forms import RevokeForm
 from keys.console.keyset import Ordering
 from keys.identifiers import API_KEY, MERCHANT, InvalidIdentifier, decode
 from keys.keyformat import MalformedKey, Mode, PlaintextKey
 from keys.models import ApiKey
-from keys.models.apikey import ApiKeyStatus
 from keys.naming import fold
+from keys.states import ApiKeyStatus
 
 NEWEST_FIRST = Ordering(("created_at", "id"), descending=True)
 # As on the console's grid of one account.
@@ -77,7 +77,6 @@ def networks(key: ApiKey) -> str:
 
 
 class ApiKeyAdmin(SteppingAdmin):
-    noun = "key"
     order = NEWEST_FIRST
     list_related = ("merchant",)
     list_display = (
@@ -92,41 +91,28 @@ class ApiKeyAdmin(SteppingAdmin):
         linked("created_by"), moment("last_used_at", "last used", "Never"),
     )  # fmt: skip
     fields = readonly_fields
-    moves = (
-        Move(
-            name="disable",
-            label="Disable",
+    offers = (
+        Offer(
+            moves.DISABLE_KEY,
             done="disabled. Requests are refused from now on",
-            allowed_by=Step.DISABLE_KEY,
-            source=ApiKeyStatus.ENABLED,
             consequence="Requests are refused with 401 from the next one on. A disabled key can be enabled again.",
             otherwise="Only an enabled API key can be disabled.",
-            take=lifecycle.disable,
         ),
-        Move(
-            name="enable",
-            label="Enable",
+        Offer(
+            moves.ENABLE_KEY,
             done="enabled. Requests are answered again",
-            allowed_by=Step.ENABLE_KEY,
-            source=ApiKeyStatus.DISABLED,
             consequence="Requests are answered again.",
             otherwise="Only a disabled API key can be enabled.",
-            take=lifecycle.enable,
         ),
-        Move(
-            name="revoke",
-            label="Revoke",
+        Offer(
+            moves.REVOKE_KEY,
             done="revoked. It stays as a record",
-            allowed_by=Step.REVOKE_KEY,
-            source=ApiKeyStatus.DISABLED,
             consequence="Once revoked, every request with it is refused for ever. Its text is destroyed. The key stays "
             "as a record, and nobody can bring it back.",
             otherwise="Only a disabled API key can be revoked: disabling it first shows what depends on it.",
-            take=lifecycle.revoke,
             form=lambda sent, key: RevokeForm(sent, key=key),
-            final=True,
         ),
-    )  # fmt: skip
+    )
 
     def reach(self, access: Access) -> Rows:
         return access.keys().defer("digest", "secret_ciphertext")

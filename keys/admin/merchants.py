@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from keys import merchants, search
-from keys.access import Access, Step
+from keys import moves, search
+from keys.access import Access
 from keys.admin.cells import linked, list_of, moment, public_id, status
 from keys.admin.filters import ColumnFilter
 from keys.admin.reading import Reading, Rows
-from keys.admin.steps import Move, SteppingAdmin
+from keys.admin.steps import Offer, SteppingAdmin
 from keys.console.keyset import Ordering
-from keys.models.merchant import MerchantStatus
+from keys.states import MerchantStatus
 
 BY_NAME = Ordering(("sort_name", "id"))
 
@@ -29,7 +29,6 @@ class StatusFilter(ColumnFilter):
 
 
 class MerchantAdmin(SteppingAdmin):
-    noun = "merchant"
     order = BY_NAME
     list_display = ("name", public_id, status, "website", moment("created_at"))
     list_filter = (StatusFilter,)
@@ -43,27 +42,19 @@ class MerchantAdmin(SteppingAdmin):
         linked("created_by"),
     )
     fields = readonly_fields
-    moves = (
-        Move(
-            name="disable",
-            label="Disable",
+    offers = (
+        Offer(
+            moves.DISABLE_MERCHANT,
             done="disabled. Requests with any of the keys are refused from now on",
-            allowed_by=Step.DISABLE_MERCHANT,
-            source=MerchantStatus.ENABLED,
             consequence="Requests with any of the account's keys are refused with 401 from the next one on. "
             "The keys keep their own states, and the account can be enabled again.",
             otherwise="Only an enabled merchant account can be disabled.",
-            take=merchants.disable,
         ),
-        Move(
-            name="enable",
-            label="Enable",
+        Offer(
+            moves.ENABLE_MERCHANT,
             done="enabled. Requests with the enabled keys are answered again",
-            allowed_by=Step.ENABLE_MERCHANT,
-            source=MerchantStatus.DISABLED,
             consequence="Requests with the account's enabled keys are answered again.",
             otherwise="Only a disabled merchant account can be enabled.",
-            take=merchants.enable,
         ),
     )
 

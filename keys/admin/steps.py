@@ -16,8 +16,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
 from keys import history
-from keys.access import Access
-from keys.access import Step as AccessStep
 from keys.admin.changelist import LookAdmin, access_for
 from keys.admin.reading import PAGE_SIZE, Rows
 from keys.console.actors import actor_of
@@ -26,6 +24,7 @@ from keys.console.stepup import require_proof
 from keys.console.views import errors
 from keys.console.views.access import own_page
 from keys.errors import DomainError, NotAllowed
+from keys.moves import Move
 
 
 class ReasonForm(DomainForm):
@@ -41,71 +40,66 @@ class ReasonForm(DomainForm):
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
-    """A step of the domain, and what a person is told of it.
+class Offer:
+    """A move of the domain, and what a person is told of it.
 
-    `source` is the status that it starts from. A `final` one is taken on one row at a time, and asks for proof of
-    who is there. `form` makes the form that asks, of what was sent (or None) and the row.
+    A final one is taken on one row at a time, and asks for proof of who is there. `form` makes the form that asks, of
+    what was sent (or None) and the row.
     """
 
-    name: str
-    label: str
+    move: Move[Any]
     done: str
-    allowed_by: AccessStep
-    source: str
     consequence: str
     otherwise: str
-    take: Callable[..., object]
     form: Callable[[Any, Any], forms.Form] = lambda sent, _: ReasonForm(sent)
-    final: bool = False
 
-    def is_possible(self, record: Any) -> bool:
-        return bool(record.status == self.source)
+    @property
+    def label(self) -> str:
+        return self.move.name.capitalize()
 
 
 class SteppingAdmin(LookAdmin):
-    """A list whose rows can be chosen, and taken through `moves`. `noun` is what the domain calls such a row."""
+    """A list whose rows can be chosen, and taken through what is offered."""
 
-    moves: ClassVar[tuple[Move, ...]]
-    noun: ClassVar[str]
-
-    def moves_for(self, access: Access) -> dict[str, Move]:
-        return {move.name: move for move in self.moves if access.may(move.allowed_by)}
+    offers: ClassVar[tuple[Offer, ...]]
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        moves = self.moves_for(access_for(request))
-        return {name: (None, name, move.label) for name, move in moves.items()}
+        access = access_for(request)
+        allowed = [offer for offer in self.offers if access.may(offer.move.allowed_by)]
+        return {offer.move.name: (None, offer.move.name, offer.label) for offer in allowed}
 
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
         record = context["original"]
         steps = access_for(request).steps(record)
-        context["moves"] = [
-            move for move in self.moves if move.is_possible(record) and move.allowed_by in steps
+        context["offers"] = [
+            offer
+            for offer in self.offers
+            if offer.move.is_possible(record) and offer.move.allowed_by in steps
         ]
         return super().render_change_form(request, context, *args, **kwargs)
 
     def take_step(self, request: HttpRequest) -> HttpResponse:
         access = access_for(request)
-        move = {move.name: move for move in self.moves}.get(request.POST.get("action", ""))
-        if move is None:
+        offer = {offer.move.name: offer for offer in self.offers}.get(request.POST.get("action", ""))
+        if offer is None:
             return self._back(request, "Choose what to do.")
         chosen = self._chosen(request)
         if not chosen:
             return self._back(request, f"Choose the {self.opts.verbose_name_plural} first.")
-        if move.final and len(chosen) > 1:
-            return self._back(request, f"{move.label} one {self.opts.verbose_name} at a time.")
+        if offer.move.is_final and len(chosen) > 1:
+            return self._back(request, f"{offer.label} one {self.opts.verbose_name} at a time.")
         try:
             for record in chosen:
-                access.require(move.allowed_by, record)
+                access.require(offer.move.allowed_by, record)
         except NotAllowed as error:
             return errors.not_allowed(request, error)
         sent = request.POST if "asked" in request.POST else None
-        form = move.form(sent, chosen[0])
+        form = offer.form(sent, chosen[0])
         if sent is None or not form.is_valid():
-            return self._ask(request, move, chosen, form)
-        if move.final:
-            require_proof(request, f"{move.label.lower()} “{chosen[0]}”", back=own_page(request, "next"))
-        return self._take(request, move, chosen, form.cleaned_data["reason"])
+            return self._ask(request, offer, chosen, form)
+        if offer.move.is_final:
+            require_proof(request, f"{offer.move.name} “{chosen[0]}”", back=own_page(request, "next"))
+        return self._take(request, offer, chosen, form.cleaned_data["reason"])
 
     def _chosen(self, request: HttpRequest) -> list[Any]:
         """The rows that were ticked, at most a page of them; what is no id of a row is nothing."""
@@ -118,16 +112,16 @@ class SteppingAdmin(LookAdmin):
         rows: Rows = self.get_queryset(request).filter(pk__in=ids).select_related(*self.list_related)
         return sorted(rows, key=str)
 
-    def _ask(self, request: HttpRequest, move: Move, chosen: list[Any], form: forms.Form) -> HttpResponse:
+    def _ask(self, request: HttpRequest, offer: Offer, chosen: list[Any], form: forms.Form) -> HttpResponse:
         access = access_for(request)
-        possible = [record for record in chosen if move.is_possible(record)]
+        possible = [record for record in chosen if offer.move.is_possible(record)]
         usages = access.usage(possible)
         context = self.admin_site.each_context(request) | {
             "opts": self.opts,
-            "title": f"{move.label} {self._counted(possible or chosen)}?",
-            "move": move,
+            "title": f"{offer.label} {self._counted(possible or chosen)}?",
+            "offer": offer,
             "possible": [(record, usages[record.pk]) for record in possible],
-            "impossible": [record for record in chosen if not move.is_possible(record)],
+            "impossible": [record for record in chosen if not offer.move.is_possible(record)],
             "form": form,
             "next": own_page(request, "next") or request.get_full_path(),
         }
@@ -139,19 +133,19 @@ class SteppingAdmin(LookAdmin):
             return f"“{records[0]}”"
         return f"{len(records)} {self.opts.verbose_name_plural}"
 
-    def _take(self, request: HttpRequest, move: Move, chosen: Iterable[Any], reason: str) -> HttpResponse:
+    def _take(self, request: HttpRequest, offer: Offer, chosen: Iterable[Any], reason: str) -> HttpResponse:
         user: Any = request.user
         actor = actor_of(request, user)
         done = []
         for record in chosen:
             try:
-                move.take(**{self.noun: record}, actor=actor, reason=reason)
+                offer.move.take(record, actor=actor, reason=reason)
             except DomainError as error:
                 messages.error(request, f"{record}: {error}")
             else:
                 done.append(record)
         if done:
-            messages.success(request, f"{self._counted(done)} {move.done}.")
+            messages.success(request, f"{self._counted(done)} {offer.done}.")
         return redirect(own_page(request, "next") or request.get_full_path())
 
     def _back(self, request: HttpRequest, why: str) -> HttpResponse:

@@ -20,11 +20,10 @@ from keys.identifiers import API_KEY, InvalidIdentifier, decode, first_id_at
 from keys.keyformat import Mode
 from keys.models import ApiKey, HistoryEntry, Membership, Merchant, RequestLog, User
 from keys.models.access import PlatformRole
-from keys.models.apikey import ApiKeyStatus
 from keys.models.history import Action
-from keys.models.merchant import MerchantStatus
 from keys.naming import fold, printable
 from keys.outcomes import Outcome
+from keys.states import ApiKeyStatus, MerchantStatus
 
 if TYPE_CHECKING:
     from django.http import QueryDict

@@ -12,13 +12,14 @@ from uuid import UUID
 
 from django.db import connection
 
-from keys import chain, history, lifecycle, merchants, search
+from keys import chain, history, lifecycle, merchants, search, states
 from keys.demo import tables
 from keys.history import Actor
 from keys.models import ApiKey, Change, HistoryEntry, HistoryHead, Merchant, MerchantTerm
 from keys.models.history import Action
 from keys.models.verifier import ChangeKind
 from keys.naming import fold
+from keys.states import Transition
 
 if TYPE_CHECKING:
     from django.db.models import Field
@@ -26,12 +27,35 @@ if TYPE_CHECKING:
 AT_ONCE = 5000
 
 
-class MerchantLife:
+class Life:
+    """Something from its creation on: as it is now, and all that has become of it, in that order."""
+
+    def __init__(self, subject: Merchant | ApiKey, born: list[HistoryEntry], **about: Any) -> None:
+        """`about` says of whom the history tells: `merchant`, and `key` where the subject is one."""
+        self.subject, self.history, self._about = subject, born, about
+
+    def _move(self, transition: Transition, *, at: datetime, **step: Any) -> None:
+        if not transition.is_possible(self.subject.status):
+            raise ValueError(f"{self.subject} is {self.subject.status}, not {transition.source}")
+        self._join(history.compose_transition(transition, at=at, **self._about, **step))
+        self.subject.status = transition.target.value
+
+    def _add(self, action: Action, *, at: datetime, **entry: Any) -> None:
+        self._join(history.compose(action, at=at, **self._about, **entry))
+
+    def _join(self, entry: HistoryEntry) -> None:
+        if entry.at < self.history[-1].at:
+            raise ValueError(f"{entry.at} is before {self.history[-1].at}, the step before")
+        self.history.append(entry)
+
+
+class MerchantLife(Life):
     """A merchant account from its creation on."""
 
     def __init__(self, *, name: str, website: str, at: datetime, actor: Actor) -> None:
         self.merchant = merchants.compose(name=name, website=website, actor=actor, at=at)
-        self.history = [merchants.compose_creation(merchant=self.merchant, actor=actor)]
+        born = merchants.compose_creation(merchant=self.merchant, actor=actor)
+        super().__init__(self.merchant, [born], merchant=self.merchant)
 
     def update(self, *, at: datetime, actor: Actor, **changes: str) -> None:
         """Change the name, the website or both."""
@@ -43,29 +67,20 @@ class MerchantLife:
         self._add(Action.MERCHANT_UPDATED, at=at, actor=actor, before=before, after=changes)
 
     def disable(self, *, at: datetime, actor: Actor, reason: str) -> None:
-        self._move("enabled", "disabled", Action.MERCHANT_DISABLED, at=at, actor=actor, reason=reason)
+        self._move(states.DISABLE_MERCHANT, at=at, actor=actor, reason=reason)
 
     def enable(self, *, at: datetime, actor: Actor, reason: str) -> None:
-        self._move("disabled", "enabled", Action.MERCHANT_ENABLED, at=at, actor=actor, reason=reason)
-
-    def _move(self, source: str, target: str, action: Action, **step: Any) -> None:
-        if self.merchant.status != source:
-            raise ValueError(f"{self.merchant} is {self.merchant.status}, not {source}")
-        self._add(action, before={"status": source}, after={"status": target}, **step)
-        self.merchant.status = target
-
-    def _add(self, action: Action, *, at: datetime, **entry: Any) -> None:
-        _require_order(self.history, at)
-        self.history.append(history.compose(action, merchant=self.merchant, at=at, **entry))
+        self._move(states.ENABLE_MERCHANT, at=at, actor=actor, reason=reason)
 
 
-class KeyLife:
+class KeyLife(Life):
     """An API key from its creation on, genuine: its secret verifies, unless it is revoked in the end."""
 
     def __init__(self, *, merchant: Merchant, at: datetime, actor: Actor, **presets: Any) -> None:
         """`presets` are those of `keys.lifecycle.create`."""
         self.key, _ = lifecycle.compose(merchant=merchant, at=at, actor=actor, **presets)
-        self.history = lifecycle.compose_creation(key=self.key, actor=actor)
+        born = lifecycle.compose_creation(key=self.key, actor=actor)
+        super().__init__(self.key, born, merchant=merchant, key=self.key)
 
     def duplicate(self, *, at: datetime, actor: Actor, name: str) -> "KeyLife":
         key = self.key
@@ -99,28 +114,13 @@ class KeyLife:
         self._add(Action.KEY_COPIED, at=at, actor=actor)
 
     def disable(self, *, at: datetime, actor: Actor, reason: str) -> None:
-        self._move("enabled", "disabled", Action.KEY_DISABLED, at=at, actor=actor, reason=reason)
+        self._move(states.DISABLE_KEY, at=at, actor=actor, reason=reason)
 
     def enable(self, *, at: datetime, actor: Actor, reason: str) -> None:
-        self._move("disabled", "enabled", Action.KEY_ENABLED, at=at, actor=actor, reason=reason)
+        self._move(states.ENABLE_KEY, at=at, actor=actor, reason=reason)
 
     def revoke(self, *, at: datetime, actor: Actor, reason: str) -> None:
-        self._move("disabled", "revoked", Action.KEY_REVOKED, at=at, actor=actor, reason=reason)
-
-    def _move(self, source: str, target: str, action: Action, **step: Any) -> None:
-        if self.key.status != source:
-            raise ValueError(f"{self.key} is {self.key.status}, not {source}")
-        self._add(action, before={"status": source}, after={"status": target}, **step)
-        self.key.status = target
-
-    def _add(self, action: Action, *, at: datetime, **entry: Any) -> None:
-        _require_order(self.history, at)
-        self.history.append(history.compose(action, merchant=self.key.merchant, key=self.key, at=at, **entry))
-
-
-def _require_order(entries: Sequence[HistoryEntry], at: datetime) -> None:
-    if at < entries[-1].at:
-        raise ValueError(f"{at} is before {entries[-1].at}, the step before")
+        self._move(states.REVOKE_KEY, at=at, actor=actor, reason=reason)
 
 
 def save(accounts: Sequence[MerchantLife], keys: Sequence[KeyLife]) -> None:
@@ -155,7 +155,7 @@ def _save_keys(lives: Sequence[KeyLife]) -> None:
     _date_changes(lives)
 
 
-def _save_history(lives: Iterable[MerchantLife | KeyLife]) -> None:
+def _save_history(lives: Iterable[Life]) -> None:
     """Insert what happened in its order, each row at the end of its account's chain."""
     heads: dict[UUID, chain.Head] = {}
     entries = _in_order(lives)
@@ -176,13 +176,12 @@ def _date_changes(lives: Sequence[KeyLife]) -> None:
         )
 
 
-def _moves(lives: Sequence[MerchantLife] | Sequence[KeyLife]) -> Iterator[tuple[datetime, UUID, str]]:
+def _moves(lives: Sequence[Life]) -> Iterator[tuple[datetime, UUID, str]]:
     """When those that are not enabled came to each of their states, in that order."""
     for life in lives:
-        subject = life.key if isinstance(life, KeyLife) else life.merchant
-        if not subject.is_enabled:
+        if not life.subject.is_enabled:
             yield from (
-                (entry.at, subject.pk, entry.after["status"])
+                (entry.at, life.subject.pk, entry.after["status"])
                 for entry in life.history
                 if "status" in entry.after
             )
@@ -197,5 +196,5 @@ def _newborn(life: KeyLife) -> ApiKey:
     return key
 
 
-def _in_order(lives: Iterable[MerchantLife | KeyLife]) -> list[HistoryEntry]:
+def _in_order(lives: Iterable[Life]) -> list[HistoryEntry]:
     return sorted((entry for life in lives for entry in life.history), key=lambda entry: (entry.at, entry.id))

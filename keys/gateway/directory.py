@@ -17,10 +17,9 @@ from keys import spool
 from keys.gateway.answers import Answer
 from keys.identifiers import API_KEY, MERCHANT, encode
 from keys.keyformat import Mode, PlaintextKey
-from keys.models.apikey import ApiKeyStatus
-from keys.models.merchant import MerchantStatus
 from keys.models.verifier import ChangeKind
 from keys.permissions import Grants
+from keys.states import ApiKeyStatus, MerchantStatus
 from keys.verification import Facts, Network
 
 

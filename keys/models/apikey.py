@@ -17,23 +17,10 @@ from keys.keyformat import Mode, mask
 from keys.models.fields import FoldedField
 from keys.models.merchant import Merchant
 from keys.permissions import Grants
+from keys.states import DISABLE_KEY, ENABLE_KEY, REVOKE_KEY, ApiKeyStatus
 
 NAME_MAX = 80
 DESCRIPTION_MAX = 500
-
-
-class ApiKeyStatus(models.TextChoices):
-    ENABLED = "enabled", "Enabled"
-    DISABLED = "disabled", "Disabled"
-    REVOKED = "revoked", "Revoked"
-
-    @property
-    def meaning(self) -> str:
-        return {
-            ApiKeyStatus.ENABLED: "Requests with this key are answered.",
-            ApiKeyStatus.DISABLED: "Requests with this key are refused with 401. It can be enabled again.",
-            ApiKeyStatus.REVOKED: "Requests with this key are refused with 401, for ever.",
-        }[self]
 
 
 class ApiKey(models.Model):
@@ -146,6 +133,18 @@ class ApiKey(models.Model):
     @property
     def is_revoked(self) -> bool:
         return self.status == ApiKeyStatus.REVOKED
+
+    @property
+    def can_be_disabled(self) -> bool:
+        return DISABLE_KEY.is_possible(self.status)
+
+    @property
+    def can_be_enabled(self) -> bool:
+        return ENABLE_KEY.is_possible(self.status)
+
+    @property
+    def can_be_revoked(self) -> bool:
+        return REVOKE_KEY.is_possible(self.status)
 
     @property
     def is_expired(self) -> bool:

@@ -7,20 +7,10 @@ from django.utils import timezone
 
 from keys.identifiers import MERCHANT, encode, new_id
 from keys.models.fields import FoldedField
+from keys.states import DISABLE_MERCHANT, ENABLE_MERCHANT, MerchantStatus
 
 NAME_MAX = 120
 TERM_MAX = 60
-
-
-class MerchantStatus(models.TextChoices):
-    ENABLED = "enabled", "Enabled"
-    DISABLED = "disabled", "Disabled"
-
-    @property
-    def meaning(self) -> str:
-        if self is MerchantStatus.ENABLED:
-            return "Requests with this account's enabled keys are answered."
-        return "Requests with any of this account's keys are refused with 401."
 
 
 class Merchant(models.Model):
@@ -72,6 +62,14 @@ class Merchant(models.Model):
     @property
     def is_enabled(self) -> bool:
         return self.status == MerchantStatus.ENABLED
+
+    @property
+    def can_be_disabled(self) -> bool:
+        return DISABLE_MERCHANT.is_possible(self.status)
+
+    @property
+    def can_be_enabled(self) -> bool:
+        return ENABLE_MERCHANT.is_possible(self.status)
 
 
 class MerchantTerm(models.Model):

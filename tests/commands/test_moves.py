@@ -12,6 +12,7 @@ from keys.history import Actor
 from keys.management.terminal import moves, selection
 from keys.models import ApiKey, HistoryEntry, Merchant
 from keys.models.history import Action
+from keys.states import DISABLE_KEY, REVOKE_KEY
 from tests.commands.conftest import Run
 from tests.factories import ApiKeyFactory, MerchantFactory
 
@@ -171,22 +172,16 @@ def test_all_are_all(run: Run, many: list[ApiKey]) -> None:
 
 def test_who_was_first_is_no_refusal_but_another_end_is(run: Run, many: list[ApiKey], monkeypatch) -> None:
     """Two people beside a run over all: one disables a key, the other revokes one."""
-    take = lifecycle.disable
+    take = lifecycle.move
 
-    def disable(*, key: ApiKey, **step: object) -> ApiKey:
+    def move(*, key: ApiKey, **step: object) -> ApiKey:
         if key.pk in {many[1].pk, many[3].pk}:
-            take(key=key, actor=SOMEBODY)
+            take(key=key, transition=DISABLE_KEY, actor=SOMEBODY)
         if key.pk == many[3].pk:
-            lifecycle.revoke(key=key, actor=SOMEBODY)
+            take(key=key, transition=REVOKE_KEY, actor=SOMEBODY)
         return take(key=key, **step)
 
-    transition = next(each for each in moves.KEY_TRANSITIONS if each.name == "disable")
-    beside = type(transition)(
-        **{name: getattr(transition, name) for name in transition.__slots__} | {"take": disable}
-    )
-    from keys.management.commands.apikeys import Command
-
-    monkeypatch.setattr(Command, "subcommands", [moves.Move(beside)])
+    monkeypatch.setattr(lifecycle, "move", move)
     ended = run("apikeys", "disable", "--all", "--yes", status=4)
     assert ended.out == "Disabled 3 API keys.\n"
     assert many[3].public_id in ended.err

@@ -20,9 +20,9 @@ from keys.console.views.access import ConsoleMixin
 from keys.errors import AlreadyCreated, DomainError, NotAllowed, StaleEdit
 from keys.keyformat import Mode
 from keys.models import ApiKey, Merchant
-from keys.models.apikey import ApiKeyStatus
 from keys.models.history import Action
 from keys.permissions import Access, catalogue
+from keys.states import ApiKeyStatus
 
 EVENTS_SHOWN = 5
 

@@ -21,7 +21,7 @@ from keys.console.views.access import ConsoleMixin
 from keys.console.views.grid import GridView
 from keys.errors import DomainError, StaleEdit
 from keys.models import Merchant
-from keys.models.apikey import ApiKeyStatus
+from keys.states import ApiKeyStatus
 
 EVENTS_SHOWN = 5
 

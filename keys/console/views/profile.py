@@ -20,11 +20,10 @@ from keys.console.views.access import ConsoleMixin
 from keys.identifiers import new_id
 from keys.losses import Loss
 from keys.models import ApiKey, Change, Merchant
-from keys.models.apikey import ApiKeyStatus
-from keys.models.merchant import MerchantStatus
 from keys.models.verifier import ChangeKind
 from keys.outcomes import Outcome
 from keys.proof import Accepted, Answer, Proof, Silence
+from keys.states import ApiKeyStatus, MerchantStatus
 from keys.usage import HOUR, Bar, Usage, Window
 
 

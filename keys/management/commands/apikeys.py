@@ -26,7 +26,7 @@ from keys.management.terminal.destinations import (
 from keys.management.terminal.exits import usage_error
 from keys.management.terminal.family import Family, Subcommand
 from keys.management.terminal.kinds import KEYS, MERCHANTS
-from keys.management.terminal.moves import KEY_TRANSITIONS, Move
+from keys.management.terminal.moves import KEY_OFFERS, Move
 from keys.management.terminal.reading import List, Show, add_format
 from keys.management.terminal.records import is_stored
 from keys.management.terminal.selection import Options
@@ -231,5 +231,5 @@ class Command(Family):
         Update(),
         Duplicate(),
         Copy(),
-        *(Move(transition) for transition in KEY_TRANSITIONS),
+        *(Move(offer) for offer in KEY_OFFERS),
     )

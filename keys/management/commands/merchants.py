@@ -8,7 +8,7 @@ from keys.management.terminal.arguments import add_revision
 from keys.management.terminal.exits import Exit, failure, usage_error
 from keys.management.terminal.family import Family, Subcommand
 from keys.management.terminal.kinds import MERCHANTS
-from keys.management.terminal.moves import MERCHANT_TRANSITIONS, Move
+from keys.management.terminal.moves import MERCHANT_OFFERS, Move
 from keys.management.terminal.reading import List, Show, add_format
 from keys.management.terminal.selection import Options
 from keys.models import Merchant
@@ -73,5 +73,5 @@ class Command(Family):
         Show(MERCHANTS),
         Create(),
         Update(),
-        *(Move(transition) for transition in MERCHANT_TRANSITIONS),
+        *(Move(offer) for offer in MERCHANT_OFFERS),
     )

@@ -5,7 +5,7 @@ at any moment and repeated: those that are there already are left alone.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from threading import Event
 from typing import Any, Generic
@@ -14,8 +14,7 @@ from django.core.management.base import CommandParser
 from django.db.models import Count, QuerySet
 from django.utils import timezone
 
-from keys import lifecycle, merchants
-from keys.access import Step
+from keys import moves
 from keys.errors import DomainError, IllegalTransition, NotAllowed
 from keys.management.terminal import questions, selection
 from keys.management.terminal.arguments import add_reason
@@ -24,97 +23,57 @@ from keys.management.terminal.family import Subcommand
 from keys.management.terminal.interruption import stopped_by_signals
 from keys.management.terminal.kinds import KEYS, MERCHANTS, Kind, Row
 from keys.management.terminal.selection import Options
-from keys.models import ApiKey, Merchant
 
 REFUSALS_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Transition(Generic[Row]):
-    """A step from one state to another.
+class Offer(Generic[Row]):
+    """A move of the domain, on what kind of thing, and the effect that a person is told of."""
 
-    `step` is what a person must be allowed, `effect` what follows from it. What is `final` nobody undoes.
-    """
-
-    name: str
+    move: moves.Move[Row]
     kind: Kind[Row]
-    source: str
-    target: str
-    take: Callable[..., Row]
-    step: Step
+    doing: str
     effect: str
-    final: bool = False
+
+    @property
+    def source(self) -> str:
+        return self.move.transition.source.value
+
+    @property
+    def target(self) -> str:
+        return self.move.transition.target.value
 
     @property
     def past(self) -> str:
         return self.target.capitalize()
 
-    @property
-    def doing(self) -> str:
-        return {"disable": "Disabling", "enable": "Enabling", "revoke": "Revoking"}[self.name]
 
-
-KEY_TRANSITIONS: tuple[Transition[ApiKey], ...] = (
-    Transition(
-        name="disable",
-        kind=KEYS,
-        source="enabled",
-        target="disabled",
-        take=lifecycle.disable,
-        step=Step.DISABLE_KEY,
-        effect="Requests with it are refused from now on.",
-    ),
-    Transition(
-        name="enable",
-        kind=KEYS,
-        source="disabled",
-        target="enabled",
-        take=lifecycle.enable,
-        step=Step.ENABLE_KEY,
-        effect="Requests with it are answered again.",
-    ),
-    Transition(
-        name="revoke",
-        kind=KEYS,
-        source="disabled",
-        target="revoked",
-        take=lifecycle.revoke,
-        step=Step.REVOKE_KEY,
-        effect="It is refused for ever, and its text is destroyed.",
-        final=True,
-    ),
+KEY_OFFERS = (
+    Offer(moves.DISABLE_KEY, KEYS, "Disabling", "Requests with it are refused from now on."),
+    Offer(moves.ENABLE_KEY, KEYS, "Enabling", "Requests with it are answered again."),
+    Offer(moves.REVOKE_KEY, KEYS, "Revoking", "It is refused for ever, and its text is destroyed."),
 )
-MERCHANT_TRANSITIONS: tuple[Transition[Merchant], ...] = (
-    Transition(
-        name="disable",
-        kind=MERCHANTS,
-        source="enabled",
-        target="disabled",
-        take=merchants.disable,
-        step=Step.DISABLE_MERCHANT,
-        effect="Requests with any of its keys are refused from now on.",
+MERCHANT_OFFERS = (
+    Offer(
+        moves.DISABLE_MERCHANT,
+        MERCHANTS,
+        "Disabling",
+        "Requests with any of its keys are refused from now on.",
     ),
-    Transition(
-        name="enable",
-        kind=MERCHANTS,
-        source="disabled",
-        target="enabled",
-        take=merchants.enable,
-        step=Step.ENABLE_MERCHANT,
-        effect="Requests with its enabled keys are answered again.",
-    ),
+    Offer(moves.ENABLE_MERCHANT, MERCHANTS, "Enabling", "Requests with its enabled keys are answered again."),
 )
 
 
 class Move(Subcommand, Generic[Row]):
-    transition: Transition[Row]
+    offer: Offer[Row]
     kind: Kind[Row]
 
-    def __init__(self, transition: Transition[Row]) -> None:
-        self.transition, self.kind = transition, transition.kind
-        self.name = transition.name
+    def __init__(self, offer: Offer[Row]) -> None:
+        self.offer, self.kind = offer, offer.kind
+        self.name = offer.move.name
         self.help = (
-            f"{transition.name.capitalize()} the {self.kind.noun}s with these IDs, or all {transition.source} ones "
+            f"{self.name.capitalize()} the {self.kind.noun}s with these IDs, or all {offer.source} ones "
             "that a filter leaves."
         )
 
@@ -132,7 +91,7 @@ class Move(Subcommand, Generic[Row]):
         add(
             "--all",
             action="store_true",
-            help=f"every {self.transition.source} {noun}, where no filter is given",
+            help=f"every {self.offer.source} {noun}, where no filter is given",
         )
         add_reason(parser)
         add("--dry-run", action="store_true", help="say how many and which, change nothing")
@@ -159,7 +118,7 @@ class Move(Subcommand, Generic[Row]):
         failed = None
         for row in rows:
             try:
-                self.operator.require(self.transition.step, row)
+                self.operator.require(self.offer.move.allowed_by, row)
                 self.confirm_one(row, options)
                 self.move(row, options["reason"])
             except DomainError as error:
@@ -167,13 +126,13 @@ class Move(Subcommand, Generic[Row]):
                 if len(rows) > 1:
                     self.output.note(f"{self.kind.named(row)}: {failed}")
             else:
-                self.output.say(f"{self.transition.past} {self.kind.named(row)}. {self.transition.effect}")
+                self.output.say(f"{self.offer.past} {self.kind.named(row)}. {self.offer.effect}")
                 self.show_changed(row, options)
         if failed:
             raise failed
 
     def confirm_one(self, row: Any, options: Options) -> None:
-        if self.transition.final and not options["yes"] and row.status == self.transition.source:
+        if self.offer.move.is_final and not options["yes"] and self.offer.move.is_possible(row):
             question = f"To {self.name} {self.kind.named(row)} for ever, type its name:"
             questions.ask_for(row.name, question, otherwise="--yes")
 
@@ -181,7 +140,7 @@ class Move(Subcommand, Generic[Row]):
         """A conflict where it is so already, whoever did it; elsewhere a rule."""
         if isinstance(error, IllegalTransition):
             row.refresh_from_db(fields=["status"])
-            if row.status != self.transition.target:
+            if row.status != self.offer.target:
                 return failure(str(error), Exit.REFUSED)
         return refusal(error)
 
@@ -191,13 +150,13 @@ class Move(Subcommand, Generic[Row]):
         # What is made from now on was not meant.
         rows = self.kind.filtered(self.operator, self.kind.in_sight(self.operator), options)
         rows = rows.filter(created_at__lte=timezone.now())
-        candidates = rows.filter(status=self.transition.source)
+        candidates = rows.filter(status=self.offer.source)
         total = candidates.count()
         self.tell_others(rows, options)
         if options["dry_run"]:
             self.tell(selection.in_batches(self.kind.told(candidates), selection.BY_AGE))
         elif not total:
-            self.output.say(f"No {self.transition.source} {self.kind.noun} is like that.")
+            self.output.say(f"No {self.offer.source} {self.kind.noun} is like that.")
         else:
             self.confirm_many(total, options)
             self.move_many(candidates, total, options)
@@ -205,7 +164,7 @@ class Move(Subcommand, Generic[Row]):
     def tell_others(self, rows: QuerySet[Row], options: Options) -> None:
         """Those that the filter leaves and that this step is not for."""
         counts = dict(rows.order_by().values_list("status").annotate(Count("pk")))
-        for status in sorted(set(counts) - {self.transition.source}):
+        for status in sorted(set(counts) - {self.offer.source}):
             self.output.note(
                 f"Left alone: {self.kind.counted(counts[status])} that {_are(counts[status])} {status}."
             )
@@ -214,7 +173,7 @@ class Move(Subcommand, Generic[Row]):
         counted = self.kind.counted(total)
         if options["yes"]:
             return
-        if self.transition.final:
+        if self.offer.move.is_final:
             question = f"To {self.name} {counted} for ever, type their number:"
             questions.ask_for(str(total), question, otherwise="--yes")
         else:
@@ -222,14 +181,14 @@ class Move(Subcommand, Generic[Row]):
 
     def move_many(self, candidates: QuerySet[Row], total: int, options: Options) -> None:
         stop, done = Event(), Counter[str]()
-        with stopped_by_signals(stop), self.output.progress(self.transition.doing, total) as advance:
+        with stopped_by_signals(stop), self.output.progress(self.offer.doing, total) as advance:
             for row in selection.in_batches(candidates, selection.BY_AGE):
                 if stop.is_set():
                     break
                 shown = done["refused"] + done["forbidden"] < REFUSALS_SHOWN
                 done[self.move_one_of_many(row, options, shown=shown)] += 1
                 advance(1)
-        self.output.say(f"{self.transition.past} {self.kind.counted(done['moved'])}.")
+        self.output.say(f"{self.offer.past} {self.kind.counted(done['moved'])}.")
         if stop.is_set():
             raise failure("Stopped. The same command goes on from here.", Exit.INTERRUPTED)
         if done["forbidden"]:
@@ -240,11 +199,11 @@ class Move(Subcommand, Generic[Row]):
     def move_one_of_many(self, row: Row, options: Options, *, shown: bool) -> str:
         """`moved`, `refused`, `forbidden`, or `settled` where somebody else did it in between."""
         try:
-            self.operator.require(self.transition.step, row)
+            self.operator.require(self.offer.move.allowed_by, row)
             self.move(row, options["reason"])
         except DomainError as error:
             row.refresh_from_db(fields=["status"])
-            if isinstance(error, IllegalTransition) and row.status == self.transition.target:
+            if isinstance(error, IllegalTransition) and row.status == self.offer.target:
                 return "settled"
             if shown:
                 self.output.note(f"{self.kind.named(row)}: {error}")
@@ -255,8 +214,7 @@ class Move(Subcommand, Generic[Row]):
     # -- Both ------------------------------------------------------------------------------------------------------
 
     def move(self, row: Row, reason: str) -> None:
-        subject = {"merchant" if self.kind is MERCHANTS else "key": row}
-        self.transition.take(**subject, actor=self.operator.actor, reason=reason)
+        self.offer.move.take(row, actor=self.operator.actor, reason=reason)
 
     def show_changed(self, row: Row, options: Options) -> None:
         if options["json"]:
@@ -265,7 +223,7 @@ class Move(Subcommand, Generic[Row]):
     def tell(self, rows: Iterable[Row]) -> None:
         """What --dry-run says: which, and how many."""
         fields = [field for field in self.kind.fields if field.importance]
-        rows = (row for row in rows if self.operator.may(self.transition.step, row))
+        rows = (row for row in rows if self.operator.may(self.offer.move.allowed_by, row))
         number = self.output.rows(rows, fields if not self.output.is_json else self.kind.fields)
         self.output.note(f"Would {self.name} {self.kind.counted(number)}. Nothing was changed.")
 

@@ -10,8 +10,8 @@ from django.db.models import BooleanField, Count, ExpressionWrapper, Q, QuerySet
 from keys import usage
 from keys.identifiers import API_KEY, MERCHANT, encode
 from keys.models import ApiKey, Merchant, User
-from keys.models.apikey import ApiKeyStatus
 from keys.naming import printable
+from keys.states import ApiKeyStatus
 
 Row = TypeVar("Row")
 

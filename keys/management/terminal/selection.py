@@ -15,8 +15,7 @@ from keys.management.terminal.arguments import merchant_id
 from keys.management.terminal.exits import usage_error
 from keys.management.terminal.operators import Operator
 from keys.models import ApiKey, Merchant
-from keys.models.apikey import ApiKeyStatus
-from keys.models.merchant import MerchantStatus
+from keys.states import ApiKeyStatus, MerchantStatus
 
 Row = TypeVar("Row", bound=Model)
 Options = dict[str, Any]
