@@ -51,6 +51,7 @@ class Step(TextChoices):
     HANDLE_STRONG_KEY = "handle_strong_apikey", "handle live keys with restricted permissions"
     MANAGE_TEAM = "manage_team", "change this team"
     MANAGE_PEOPLE = "manage_people", "manage people"
+    ROTATE_ENCRYPTION = "rotate_encryption", "re-encrypt what is stored"
 
     @property
     def permission(self) -> str:

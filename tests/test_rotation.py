@@ -12,10 +12,11 @@ from django.db import transaction
 
 from keys import lifecycle, rotation, vault
 from keys.history import Actor
+from keys.management.terminal.exits import Exit
 from keys.models import ApiKey, HistoryEntry
 from keys.models.history import Action
 from keys.rotation import Tally
-from tests.factories import ApiKeyFactory
+from tests.factories import ApiKeyFactory, UserFactory
 
 OLD, NEW, OLDEST = (Fernet.generate_key().decode() for _ in range(3))
 SOMEBODY = Actor.command("somebody")
@@ -89,6 +90,26 @@ def test_the_history_says_that_it_began_and_how_it_ended(stored, rotate) -> None
     assert ended.after == {"encryption_key": first, "rotated": 4, "unreadable": 0}
     assert began.merchant is None
     assert not any(key in json.dumps(ended.after) for key in (NEW, OLD, OLDEST))
+
+
+def test_it_is_recorded_as_done_by_the_person_on_whose_behalf_it_runs(stored, rotate) -> None:
+    administrator = UserFactory(role="administrator", first_name="Ada", last_name="Lovelace")
+    assert rotate("--actor", administrator.username)["rotated"] == 4
+    rows = HistoryEntry.objects.filter(action=Action.SECRETS_ROTATED)
+    assert {(row.actor_user, row.actor_name, row.actor_kind) for row in rows} == {
+        (administrator, "Ada Lovelace", "person")
+    }
+    assert all(row.user_agent.startswith("manage.py rotate_encryption, by ") for row in rows)
+
+
+@pytest.mark.parametrize("mode", [[], ["--check"], ["--verify"]])
+def test_who_may_not_re_encrypt_does_not(stored, mode: list[str]) -> None:
+    before = list(ApiKey.objects.order_by("pk").values())
+    with pytest.raises(CommandError, match="You may not re-encrypt what is stored") as refused:
+        call_command("rotate_encryption", *mode, "--actor", UserFactory(role="operator").username)
+    assert refused.value.returncode == Exit.FORBIDDEN
+    assert list(ApiKey.objects.order_by("pk").values()) == before
+    assert not HistoryEntry.objects.filter(action=Action.SECRETS_ROTATED).exists()
 
 
 def test_to_look_changes_nothing(stored, rotate) -> None:

@@ -70,6 +70,7 @@ class ApiKey(models.Model):
             ("disable_apikey", "Can disable an API key"),
             ("enable_apikey", "Can enable an API key"),
             ("revoke_apikey", "Can revoke an API key"),
+            ("rotate_encryption", "Can re-encrypt the texts of all API keys"),
             ("handle_strong_apikey", "Can create, duplicate and copy live keys with restricted permissions"),
         ]
         constraints = [

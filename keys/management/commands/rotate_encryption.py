@@ -1,16 +1,18 @@
 """`manage.py rotate_encryption`: everything that is stored encrypted, under the first of KEYS_ENCRYPTION_KEYS."""
 
 import json
-from argparse import ArgumentParser
 from collections.abc import Iterator
 from threading import Event
 from typing import Any
 from uuid import UUID
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandParser
 
 from keys import rotation, vault
+from keys.access import Step
 from keys.console import factor_secrets
+from keys.history import Actor
+from keys.management.terminal import operators
 from keys.management.terminal.exits import Exit, failure
 from keys.management.terminal.family import foreseen
 from keys.management.terminal.interruption import stopped_by_signals
@@ -26,7 +28,7 @@ class Command(BaseCommand):
         "are named, and left as they are."
     )
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
         mode = parser.add_mutually_exclusive_group()
         mode.add_argument(
             "--check",
@@ -39,6 +41,7 @@ class Command(BaseCommand):
             help="change nothing: name each text that could not be read with the first encryption key alone",
         )
         parser.add_argument("--json", action="store_true", help="print the result as a JSON object")
+        operators.add_actor(parser)
 
     def execute(self, *args: Any, **options: Any) -> None:
         with foreseen(show_traceback=bool(options.get("traceback"))):
@@ -47,16 +50,17 @@ class Command(BaseCommand):
 
     def handle(self, *, check: bool, verify: bool, **options: Any) -> None:
         self.output = Output(self.stdout, as_json=options["json"], no_color=options["no_color"])
+        operator = Operator.named(options["actor"], command="rotate_encryption")
+        operator.require(Step.ROTATE_ENCRYPTION)
         self.stop, self.named = Event(), set[UUID | str]()
         with stopped_by_signals(self.stop):
             if check or verify:
                 self.look(name_older=verify)
             else:
-                self.rotate()
+                self.rotate(operator.actor)
 
-    def rotate(self) -> None:
+    def rotate(self, actor: Actor) -> None:
         """Pass after pass, as long as the last one was needed: what somebody else had locked is met again."""
-        actor = Operator.named(None, command="rotate_encryption").actor
         rotated, tally = 0, Tally()
         try:
             for _ in range(PASSES):
