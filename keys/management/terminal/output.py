@@ -11,9 +11,8 @@ from itertools import islice
 from typing import Any, Generic, TextIO, TypeVar, cast
 
 from django.core.management.base import OutputWrapper
-from rich.cells import cell_len
-from rich.console import Console
-from rich.table import Table
+from rich.cells import cell_len, set_cell_size
+from rich.console import COLOR_SYSTEMS, Console
 from rich.text import Text
 
 from keys.demo.progress import ProgressReport
@@ -120,13 +119,26 @@ class Output:
             columns = columns or fitting(
                 [Column.measured(field, batch) for field in fields], self._console.width
             )
-            width = sum(column.width for column in columns) + len(GAP) * (len(columns) - 1)
-            # An ID is shown whole: a terminal too narrow for it breaks the line.
-            self._console.width = max(self._console.width, width)
-            table = _table(columns, batch, with_header=count == 0)
-            self._console.print(table, width=width, soft_wrap=True)
+            if not count:
+                self._line(
+                    GAP.join(self._painted(column.fit(column.field.title), "bold") for column in columns)
+                )
+            for row in batch:
+                self._line(GAP.join(self._cell(column, row) for column in columns))
             count += len(batch)
         return count
+
+    def _cell(self, column: "Column[Row]", row: Row) -> str:
+        value = column.field.of(row)
+        return self._painted(column.fit(as_shown(value)), _style(column.field, value))
+
+    def _painted(self, text: str, style: str) -> str:
+        """`text` in `style`, as far as this terminal has colours."""
+        if not style:
+            return text
+        known = self._console.get_style(style)
+        shown = known.without_color if self._console.no_color else known
+        return shown.render(text, color_system=COLOR_SYSTEMS.get(self._console.color_system or ""))
 
 
 @dataclass(slots=True)
@@ -145,6 +157,14 @@ class Column(Generic[Row]):
         width = min(natural, WIDEST)
         return cls(field, width, min(width, NARROWEST) if field.shrinks else width)
 
+    def fit(self, text: str) -> str:
+        """`text` in exactly the width of the column, with an ellipsis where it is cut."""
+        if text.isascii():
+            return text.ljust(self.width) if len(text) <= self.width else f"{text[: self.width - 1]}…"
+        if cell_len(text) <= self.width:
+            return set_cell_size(text, self.width)
+        return f"{set_cell_size(text, self.width - 1)}…"
+
 
 def fitting(columns: Sequence[Column[Row]], width: int) -> list[Column[Row]]:
     """The most important columns that fit into `width`, in their order, those of text as wide as is left for them."""
@@ -159,18 +179,6 @@ def fitting(columns: Sequence[Column[Row]], width: int) -> list[Column[Row]]:
         left -= grown - column.narrowest
         column.width = grown
     return [column for column in columns if column in kept]
-
-
-def _table(columns: Sequence[Column[Row]], rows: Iterable[Row], *, with_header: bool) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, len(GAP), 0, 0), show_header=with_header)
-    for column in columns:
-        table.add_column(
-            column.field.title, width=column.width, no_wrap=True, overflow="ellipsis", header_style="bold"
-        )
-    for row in rows:
-        values = [(column.field, column.field.of(row)) for column in columns]
-        table.add_row(*(Text(as_shown(value), style=_style(field, value)) for field, value in values))
-    return table
 
 
 def _json(values: dict[str, Any]) -> str:
