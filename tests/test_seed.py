@@ -308,7 +308,7 @@ def test_the_command_makes_numbers(capsys: pytest.CaptureFixture[str]) -> None:
     [
         ({"merchants": 1_000_001}, "--merchants is a number from 0 to 1,000,000"),
         ({"merchants": -1}, "--merchants is a number from 0"),
-        ({"merchants": 1, "keys": 100_001}, "--keys is a number from 0 to 100,000"),
+        ({"merchants": 1, "keys": 1_000_001}, "--keys is a number from 0 to 1,000,000"),
         ({"merchants": 1, "keys": 1, "requests": 10_000_001}, "--requests is a number from 0 to 10,000,000"),
         ({"keys": 1}, "--keys needs --merchants"),
         ({"merchants": 1, "requests": 1}, "--requests needs --keys"),

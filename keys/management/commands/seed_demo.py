@@ -12,7 +12,7 @@ from keys.demo.progress import ProgressReport
 from keys.demo.story import Loaded
 from keys.models import Merchant
 
-AT_MOST = {"merchants": 1_000_000, "keys": 100_000, "requests": 10_000_000}
+AT_MOST = {"merchants": 1_000_000, "keys": 1_000_000, "requests": 10_000_000}
 HOURS_AT_MOST = 48
 
 
@@ -25,7 +25,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--merchants", type=int, help="merchant accounts to add, at most a million")
-        parser.add_argument("--keys", type=int, help="API keys to add, at most a hundred thousand")
+        parser.add_argument("--keys", type=int, help="API keys to add, at most a million")
         parser.add_argument("--requests", type=int, help="requests to add, at most ten million")
         parser.add_argument(
             "--hours",
