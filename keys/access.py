@@ -8,7 +8,7 @@ there. What they see and may not do is refused by `require`. docs/access.md has 
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.apps import AppConfig
@@ -60,6 +60,7 @@ class Step(TextChoices):
 
 
 Steps = frozenset[Step]
+Subject = TypeVar("Subject", Merchant, ApiKey)
 
 _LOOK = frozenset({Step.VIEW_MERCHANT})
 _WORK = _LOOK | {
@@ -155,6 +156,19 @@ class Access:
 
     def may(self, step: Step, subject: Merchant | ApiKey | None = None) -> bool:
         return step in self.steps(subject)
+
+    def allowing(self, step: Step, rows: QuerySet[Subject]) -> QuerySet[Subject]:
+        """Of these merchant accounts or API keys, those on which this person may take `step`: as `may`, for any number.
+
+        A step that depends on what a key is permitted (_BEYOND_STRENGTH) cannot be asked for here.
+        """
+        if step in _BEYOND_STRENGTH:
+            raise ValueError(f"{step} depends on each key.")
+        if step in self.platform_steps:
+            return rows
+        roles = [role for role, steps in TEAM_STEPS.items() if step in steps]
+        merchant = "merchant" if rows.model is ApiKey else "pk"
+        return rows.filter(**{f"{merchant}__in": self._merchant_ids().filter(role__in=roles)})
 
     def require(self, step: Step, subject: Merchant | ApiKey | None = None) -> None:
         """Raises NotAllowed."""

@@ -6,11 +6,9 @@ two steps in one transaction locks the rows of both before the first.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby
-from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -135,23 +133,31 @@ def append(entries: Iterable[HistoryEntry]) -> None:
         raise TransactionManagementError(
             "A history row is written in the transaction of the change that it tells of."
         )
-    chain_of = attrgetter("chain")
-    for of, joining in groupby(sorted(entries, key=chain_of), key=chain_of):
-        head = _locked_head(of)
-        for entry in joining:
-            head = chain.join(entry, head)
-            entry.save(force_insert=True)
-        HistoryHead.objects.filter(pk=of).update(sequence=head.sequence, hash=head.hash)
+    entries = list(entries)
+    heads = _locked_heads({entry.chain for entry in entries})
+    for entry in entries:
+        heads[entry.chain] = chain.join(entry, heads[entry.chain])
+    HistoryEntry.objects.bulk_create(entries)
+    _move_heads(heads.values())
 
 
-def _locked_head(of: UUID) -> Head:
-    """The end of a chain, which is nobody else's to move until the transaction ends."""
-    heads = HistoryHead.objects.select_for_update(no_key=True).filter(pk=of)
-    if (head := heads.first()) is None:
-        begun = HistoryHead(chain=of, hash=chain.NOTHING)
-        HistoryHead.objects.bulk_create([begun], ignore_conflicts=True)
-        head = heads.get()
-    return Head(of, head.sequence, bytes(head.hash))
+def _locked_heads(of: Collection[UUID]) -> dict[UUID, Head]:
+    """The ends of these chains, which are nobody else's to move until the transaction ends."""
+    locked = HistoryHead.objects.select_for_update(no_key=True).filter(pk__in=of).order_by("pk")
+    found = list(locked)
+    if missing := set(of) - {head.chain for head in found}:
+        begun = [HistoryHead(chain=each, hash=chain.NOTHING) for each in sorted(missing)]
+        HistoryHead.objects.bulk_create(begun, ignore_conflicts=True)
+        found = list(locked.all())
+    return {head.chain: Head(head.chain, head.sequence, bytes(head.hash)) for head in found}
+
+
+def _move_heads(heads: Iterable[Head]) -> None:
+    """In one call of the driver: there may be hundreds of them."""
+    chain_of = HistoryHead._meta.pk
+    rows = [(head.sequence, head.hash, chain_of.get_db_prep_value(head.chain, connection)) for head in heads]
+    with connection.cursor() as cursor:
+        cursor.executemany("UPDATE keys_historyhead SET sequence = %s, hash = %s WHERE chain = %s", rows)
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

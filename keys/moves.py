@@ -4,8 +4,10 @@ The console's pages name the step that they are for; the Django admin and the co
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Generic, TypeVar
+from uuid import UUID
 
 from keys import lifecycle, merchants, states
 from keys.access import Step
@@ -36,15 +38,25 @@ class Move(ABC, Generic[Subject]):
     def take(self, subject: Subject, *, actor: Actor, reason: str) -> Subject:
         """Raises IllegalTransition where it is not possible, or no longer."""
 
+    @abstractmethod
+    def take_many(self, subjects: Collection[Subject], *, actor: Actor, reason: str) -> set[UUID]:
+        """Take it with those for which it is possible, in one transaction; returns their ids."""
+
 
 class MerchantMove(Move[Merchant]):
     def take(self, subject: Merchant, *, actor: Actor, reason: str) -> Merchant:
         return merchants.move(merchant=subject, transition=self.transition, actor=actor, reason=reason)
 
+    def take_many(self, subjects: Collection[Merchant], *, actor: Actor, reason: str) -> set[UUID]:
+        return merchants.move_many(accounts=subjects, transition=self.transition, actor=actor, reason=reason)
+
 
 class ApiKeyMove(Move[ApiKey]):
     def take(self, subject: ApiKey, *, actor: Actor, reason: str) -> ApiKey:
         return lifecycle.move(key=subject, transition=self.transition, actor=actor, reason=reason)
+
+    def take_many(self, subjects: Collection[ApiKey], *, actor: Actor, reason: str) -> set[UUID]:
+        return lifecycle.move_many(keys=subjects, transition=self.transition, actor=actor, reason=reason)
 
 
 DISABLE_MERCHANT = MerchantMove(states.DISABLE_MERCHANT, Step.DISABLE_MERCHANT)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from keys import history, vault
 from keys.errors import SecretUnavailable
@@ -111,13 +111,19 @@ def _swap(older: list[Stored], fresh: dict[UUID, str]) -> int:
     """Of these rows, those that nobody holds and that are as they were read; returns how many."""
     free = ApiKey.objects.select_for_update(skip_locked=True, no_key=True).filter(pk__in=fresh)
     unlocked = set(free.values_list("pk", flat=True))
-    return sum(
-        ApiKey.objects.filter(pk=each.key_id, secret_ciphertext=each.ciphertext).update(
-            secret_ciphertext=fresh[each.key_id]
-        )
+    row_id = ApiKey._meta.pk
+    rows = [
+        (fresh[each.key_id], row_id.get_db_prep_value(each.key_id, connection), each.ciphertext)
         for each in older
         if each.key_id in unlocked
-    )
+    ]
+    if not rows:
+        return 0
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "UPDATE keys_apikey SET secret_ciphertext = %s WHERE id = %s AND secret_ciphertext = %s", rows
+        )
+        return int(cursor.rowcount)
 
 
 def _examined(key_id: UUID, ciphertext: str, digest: bytes) -> Stored:

@@ -17,6 +17,7 @@ from keys.history import Actor
 from keys.models import ApiKey, Invitation, Merchant, User
 from keys.models.access import PlatformRole
 from keys.spool import Record
+from keys.states import DISABLE_KEY, ENABLE_KEY
 
 Together = Callable[[], int]
 PRESETS = {"mode": "live", "permissions": {"payments": "write"}}
@@ -73,6 +74,20 @@ def same_step(*, number: int, together: Together, step: str, keys: list[str]) ->
         together()
         outcomes.append(attempt(lambda key=key: getattr(lifecycle, step)(key=key, actor=racer(number))))
     return outcomes
+
+
+def sweep(*, number: int, together: Together, keys: list[str], rounds: int, seed: int) -> dict:
+    """The same keys, all of them at once and in ever another order, with steps on single ones in between."""
+    random, actor = Random(seed + number), racer(number)
+    held = [ApiKey.objects.get(pk=key) for key in keys]
+    done: Counter[str] = Counter()
+    together()
+    for _ in range(rounds):
+        random.shuffle(held)
+        transition = random.choice((DISABLE_KEY, ENABLE_KEY))
+        done["moved"] += len(lifecycle.move_many(keys=held, transition=transition, actor=actor))
+        done["moved"] += "done" in attempt(lambda: lifecycle.disable(key=held[0], actor=actor))
+    return done
 
 
 def enable_or_revoke(*, number: int, together: Together, keys: list[str]) -> list[dict]:
@@ -197,7 +212,7 @@ def killed_in_the_middle(*, number: int, together: Together, key: str, merchant:
         os.kill(os.getpid(), signal.SIGKILL)
 
     held, actor = ApiKey.objects.select_related("merchant").get(pk=key), racer(number)
-    history.HistoryEntry.save = die
+    history.HistoryEntry.objects.bulk_create = die
     ingesting._touch = die
     record = Record(
         key_id=held.pk,
@@ -217,6 +232,7 @@ def killed_in_the_middle(*, number: int, together: Together, key: str, merchant:
         ),
         "enable": lambda: lifecycle.enable(key=held, actor=actor),
         "revoke": lambda: lifecycle.revoke(key=held, actor=actor),
+        "enable many": lambda: lifecycle.move_many(keys=[held], transition=ENABLE_KEY, actor=actor),
         "copy": lambda: lifecycle.copy(key=held, actor=actor),
         "merchant": lambda: merchants.create(name="New", actor=actor),
         "disable the account": lambda: merchants.disable(merchant=held.merchant, actor=actor),

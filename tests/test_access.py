@@ -1,7 +1,7 @@
 """Who may see and do what: roles as groups, teams, scoped querysets, strong keys."""
 
 import re
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import pytest
@@ -175,6 +175,32 @@ def test_few_questions_are_asked(api_key: ApiKey) -> None:
         assert len(captured) == most
 
 
+def test_the_rows_that_a_step_is_allowed_for_are_those_that_each_by_itself_allows(api_key: ApiKey) -> None:
+    ApiKeyFactory(merchant=api_key.merchant, permissions=STRONG)
+    ApiKeyFactory()
+    account = api_key.merchant
+    for person in (
+        *(UserFactory(role=role) for role in PlatformRole),
+        *(UserFactory(team=(account, role)) for role in TeamRole),
+        *(UserFactory(role="viewer", team=(account, role)) for role in TeamRole),
+        UserFactory(operator=True),
+        UserFactory(team=(account, "owner"), is_active=False),
+    ):
+        mine = Access(User.objects.get(pk=person.pk))
+        for step, rows in product(
+            set(Step) - {Step.COPY_KEY, Step.DUPLICATE_KEY}, (mine.keys(), mine.merchants())
+        ):
+            assert set(mine.allowing(step, rows)) == {row for row in rows if mine.may(step, row)}, (
+                person,
+                step,
+            )
+
+
+def test_a_step_that_depends_on_what_a_key_may_do_is_not_allowed_for_many_at_once(api_key: ApiKey) -> None:
+    with pytest.raises(ValueError, match="depends on each key"):
+        Access(UserFactory(operator=True)).allowing(Step.COPY_KEY, ApiKey.objects.all())
+
+
 # -- What may be done --------------------------------------------------------------------------------------------------
 
 
@@ -269,6 +295,7 @@ def test_the_table_of_the_docs_says_what_the_code_does() -> None:
         Step.CREATE_MERCHANT: "create, change, disable and enable merchant accounts",
         Step.MANAGE_TEAM: "change teams",
         Step.MANAGE_PEOPLE: "invite, deactivate and give roles to people",
+        Step.ROTATE_ENCRYPTION: "re-encrypt what is stored, with [rotate_encryption](commands.md#rotate_encryption)",
     }.items():
         assert platform[text] == [step in ROLE_STEPS[role] for role in PlatformRole], step
     for step, text in {
@@ -279,4 +306,3 @@ def test_the_table_of_the_docs_says_what_the_code_does() -> None:
         Step.MANAGE_TEAM: "invite people to the team, change their roles, remove them",
     }.items():
         assert team[text] == [step in TEAM_STEPS[role] for role in TeamRole], step
-        Step.ROTATE_ENCRYPTION: "re-encrypt what is stored, with [rotate_encryption](commands.md#rotate_encryption)",

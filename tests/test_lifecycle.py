@@ -271,11 +271,11 @@ def test_a_step_whose_history_cannot_be_written_is_undone(step, actor, monkeypat
     key = ApiKeyFactory(disabled=True)
     before = everything()
 
-    def refuse(self, **given):
+    def refuse(entries):
         raise IntegrityError("no history today")
 
     with monkeypatch.context() as broken:
-        broken.setattr(HistoryEntry, "save", refuse)
+        broken.setattr(HistoryEntry.objects, "bulk_create", refuse)
         with pytest.raises(IntegrityError, match="no history today"):
             step(key, actor)
     assert everything() == before

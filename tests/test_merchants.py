@@ -207,11 +207,11 @@ ALL_STEPS = {
 def test_a_step_whose_history_cannot_be_written_is_undone(step, merchant, actor, monkeypatch):
     before = everything()
 
-    def refuse(self, **given):
+    def refuse(entries):
         raise IntegrityError("no history today")
 
     with monkeypatch.context() as broken:
-        broken.setattr(HistoryEntry, "save", refuse)
+        broken.setattr(HistoryEntry.objects, "bulk_create", refuse)
         with pytest.raises(IntegrityError, match="no history today"):
             step(merchant, actor)
     assert everything() == before

@@ -130,6 +130,17 @@ def test_of_many_who_take_the_same_step_one_succeeds_and_the_others_hear_of_it(r
         assert_the_history_is_the_key(key)
 
 
+def test_many_keys_moved_at_once_by_many_stand_in_nobody_s_way_for_good(racers):
+    """Whoever holds some of the rows waits for none that another holds who waits for those."""
+    keys = [ApiKeyFactory() for _ in range(6)]
+    keys += [ApiKeyFactory(merchant=key.merchant) for key in keys[:3]]
+    done = racers("sweep", processes=PROCESSES, keys=[key.pk.hex for key in keys], rounds=8, seed=17)
+    assert not [racer for racer in done if "died" in racer or "killed" in racer], done
+    for key in keys:
+        assert_the_history_is_the_key(key)
+    assert sum(racer["moved"] for racer in done) == sum(len(events(key)) - 1 for key in keys) > PROCESSES
+
+
 def test_a_revocation_and_an_enabling_at_once_leave_one_of_both_and_no_ciphertext_behind(racers):
     keys = [ApiKeyFactory(disabled=True) for _ in range(2 * ROUNDS)]
     outcomes = racers("enable_or_revoke", processes=PROCESSES, keys=[key.pk.hex for key in keys])
@@ -241,6 +252,7 @@ STEPS = [
     "update",
     "enable",
     "revoke",
+    "enable many",
     "copy",
     "merchant",
     "disable the account",

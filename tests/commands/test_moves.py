@@ -2,17 +2,17 @@
 
 import os
 import signal
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
-from keys import lifecycle
+from keys import history, lifecycle
 from keys.history import Actor
 from keys.management.terminal import moves, selection
 from keys.models import ApiKey, HistoryEntry, Merchant
 from keys.models.history import Action
-from keys.states import DISABLE_KEY, REVOKE_KEY
 from tests.commands.conftest import Run
 from tests.factories import ApiKeyFactory, MerchantFactory
 
@@ -33,6 +33,21 @@ def many(merchant: Merchant) -> list[ApiKey]:
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(selection, "BATCH", 2)
+    monkeypatch.setattr(moves, "AT_ONCE", 2)
+
+
+@pytest.fixture
+def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
+    """Something that happens once, when the first keys have been read and are about to be moved."""
+    move_many, events = lifecycle.move_many, list[Callable[[], object]]()
+
+    def beside(**step: object) -> object:
+        while events:
+            events.pop()()
+        return move_many(**step)
+
+    monkeypatch.setattr(lifecycle, "move_many", beside)
+    return events.append
 
 
 # -- With IDs ----------------------------------------------------------------------------------------------------------
@@ -132,6 +147,14 @@ def test_a_dry_run_says_which_and_changes_nothing(run: Run, many: list[ApiKey], 
     assert set(statuses(*many)) == {"enabled"}
 
 
+def test_a_dry_run_of_some_says_which_would_be_refused(run: Run, many: list[ApiKey]) -> None:
+    lifecycle.disable(key=many[1], actor=SOMEBODY)
+    ended = run("apikeys", "disable", *many[:2], "--dry-run", "--json")
+    assert [record["id"] for record in ended.records] == [many[0].public_id]
+    assert "Left alone: 1 API key that is disabled." in ended.err
+    assert "Would disable 1 API key." in ended.err
+
+
 def test_many_are_asked_for(run: Run, many: list[ApiKey], merchant: Merchant, answers: list[str]) -> None:
     words = ("apikeys", "disable", "--merchant", merchant)
     answers += ["n"]
@@ -170,48 +193,54 @@ def test_all_are_all(run: Run, many: list[ApiKey]) -> None:
     assert set(statuses(*many)) == {"disabled"}
 
 
-def test_who_was_first_is_no_refusal_but_another_end_is(run: Run, many: list[ApiKey], monkeypatch) -> None:
+def test_who_was_first_is_no_refusal_but_another_end_is(run: Run, many: list[ApiKey], meanwhile) -> None:
     """Two people beside a run over all: one disables a key, the other revokes one."""
-    take = lifecycle.move
 
-    def move(*, key: ApiKey, **step: object) -> ApiKey:
-        if key.pk in {many[1].pk, many[3].pk}:
-            take(key=key, transition=DISABLE_KEY, actor=SOMEBODY)
-        if key.pk == many[3].pk:
-            take(key=key, transition=REVOKE_KEY, actor=SOMEBODY)
-        return take(key=key, **step)
+    def others() -> None:
+        for key in (many[0], many[1]):
+            lifecycle.disable(key=key, actor=SOMEBODY)
+        lifecycle.revoke(key=many[1], actor=SOMEBODY)
 
-    monkeypatch.setattr(lifecycle, "move", move)
+    meanwhile(others)
     ended = run("apikeys", "disable", "--all", "--yes", status=4)
     assert ended.out == "Disabled 3 API keys.\n"
-    assert many[3].public_id in ended.err
-    assert many[1].public_id not in ended.err
+    assert many[1].public_id in ended.err
+    assert many[0].public_id not in ended.err
     assert ended.complaint == "1 API key refused it."
 
 
 def test_ctrl_c_finishes_what_is_under_way_and_the_next_run_goes_on(
-    run: Run, many: list[ApiKey], monkeypatch
+    run: Run, many: list[ApiKey], meanwhile
 ) -> None:
-    move_one = moves.Move.move_one_of_many
-
-    def interrupted(self, row, options, *, shown):
-        if row.pk == many[1].pk:
-            os.kill(os.getpid(), signal.SIGINT)
-        return move_one(self, row, options, shown=shown)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(moves.Move, "move_one_of_many", interrupted)
-        ended = run("apikeys", "disable", "--all", "--yes", status=130)
+    meanwhile(lambda: os.kill(os.getpid(), signal.SIGINT))
+    ended = run("apikeys", "disable", "--all", "--yes", status=130)
     assert ended.out == "Disabled 2 API keys.\n"
     assert statuses(*many) == ["disabled"] * 2 + ["enabled"] * 3
     assert run("apikeys", "disable", "--all", "--yes").out == "Disabled 3 API keys.\n"
+
+
+def test_a_step_that_fails_half_way_leaves_those_of_its_batch_as_they_were(
+    run: Run, many: list[ApiKey], monkeypatch
+) -> None:
+    append, written = history.append, []
+
+    def fail_later(entries: object) -> None:
+        append(entries)
+        written.append(entries)
+        if len(written) == 2:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(history, "append", fail_later)
+    run("apikeys", "disable", "--all", "--yes", status=6)
+    assert statuses(*many) == ["disabled"] * 2 + ["enabled"] * 3
+    assert HistoryEntry.objects.filter(action=Action.KEY_DISABLED).count() == 2
 
 
 def test_long_work_says_how_far_it_is(run: Run, many: list[ApiKey], monkeypatch) -> None:
     monkeypatch.setattr("keys.management.terminal.output.LONG_WORK", 5)
     ended = run("apikeys", "disable", "--all", "--yes", "--json")
     assert len(ended.records) == 5
-    assert "Disabling: 3 of 5" in ended.err
+    assert "Disabling: 2 of 5" in ended.err
 
 
 def test_what_is_disabled_was_made_before(run: Run, api_key: ApiKey) -> None:

@@ -1,6 +1,7 @@
 """Commands on behalf of a person: what is not theirs is not there, and what they may not do is not done."""
 
 import pytest
+from django.db.models import Count
 
 from keys.models import ApiKey, HistoryEntry, Merchant, User
 from keys.models.history import Action
@@ -80,6 +81,48 @@ def test_what_a_role_allows_is_done_and_recorded(run: Run, api_key: ApiKey, othe
     assert HistoryEntry.objects.get(action=Action.KEY_REVOKED).actor_user == owner
     other.refresh_from_db()
     assert other.is_enabled
+
+
+def test_only_what_will_be_changed_is_counted_and_the_rest_is_told(
+    run: Run, api_key: ApiKey, other: ApiKey, answers: list[str]
+) -> None:
+    """Who sees everything and works in one team: those of others are left out, and said to be."""
+    ApiKeyFactory(merchant=other.merchant)
+    ApiKeyFactory(merchant=other.merchant, disabled=True)
+    owner = UserFactory(role="viewer", team=(api_key.merchant, "owner"))
+    words = ("apikeys", "disable", "--all", "--actor", owner.username)
+    dry = run(*words, "--dry-run")
+    assert [line.split("\t")[0] for line in dry.lines] == [api_key.public_id]
+    told = (
+        "Left alone: 1 API key that is disabled.\nLeft alone: 2 API keys that this person may not disable.\n"
+    )
+    assert dry.err == f"{told}Would disable 1 API key. Nothing was changed.\n"
+    answers += ["y"]
+    ended = run(*words, status=5)
+    assert ended.err == f"{told}Disable 1 API key? [y/N] "
+    assert (ended.out, ended.complaint) == ("Disabled 1 API key.\n", "Not allowed for 2 API keys.")
+    answers += ["1"]
+    ended = run("apikeys", "revoke", "--all", "--actor", owner.username, status=5)
+    assert "To revoke 1 API key for ever, type their number:" in ended.err
+    assert dict(ApiKey.objects.values_list("status").annotate(Count("pk"))) == {
+        "enabled": 2,
+        "disabled": 1,
+        "revoked": 1,
+    }
+
+
+def test_with_ids_a_dry_run_says_what_a_person_may_not_do(run: Run, api_key: ApiKey, other: ApiKey) -> None:
+    developer = UserFactory(role="viewer", team=(api_key.merchant, "developer"))
+    dry = run("apikeys", "disable", api_key, other, "--dry-run", "--actor", developer.username)
+    assert [line.split("\t")[0] for line in dry.lines] == [api_key.public_id]
+    assert "Left alone: 1 API key that this person may not disable." in dry.err
+
+
+def test_where_nothing_is_allowed_nothing_is_asked(run: Run, merchant: Merchant, answers: list[str]) -> None:
+    operator = UserFactory(role="operator").username
+    ended = run("merchants", "disable", "--all", "--actor", operator, status=5)
+    assert ended.complaint == "Not allowed for 1 merchant account."
+    assert ended.out == "Disabled 0 merchant accounts.\n"
 
 
 def test_of_many_nothing_is_done_that_is_not_allowed(run: Run, api_key: ApiKey, other: ApiKey) -> None:

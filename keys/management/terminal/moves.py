@@ -1,7 +1,8 @@
 """The subcommands that move those with the IDs given, or all that a filter leaves: `disable`, `enable` and `revoke`.
 
-Each one is moved by itself, in a transaction of its own, as the console does it. So a run over many may be interrupted
-at any moment and repeated: those that are there already are left alone.
+Those with IDs are moved one by one, as the console does it; those of a filter AT_ONCE in a transaction, so that a
+million are done in minutes and nobody waits for long. A run may be interrupted at any moment and repeated: those that
+are there already are left alone.
 """
 
 from collections import Counter
@@ -9,13 +10,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from threading import Event
 from typing import Any, Generic
+from uuid import UUID
 
 from django.core.management.base import CommandParser
 from django.db.models import Count, QuerySet
 from django.utils import timezone
 
 from keys import moves
-from keys.errors import DomainError, IllegalTransition, NotAllowed
+from keys.errors import DomainError, IllegalTransition
 from keys.management.terminal import questions, selection
 from keys.management.terminal.arguments import add_reason
 from keys.management.terminal.exits import Exit, failure, refusal, usage_error
@@ -25,6 +27,8 @@ from keys.management.terminal.kinds import KEYS, MERCHANTS, Kind, Row
 from keys.management.terminal.selection import Options
 
 REFUSALS_SHOWN = 20
+# So many are moved in one transaction: whoever wants to change one of them meanwhile waits for as long.
+AT_ONCE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +117,7 @@ class Move(Subcommand, Generic[Row]):
         """Each of the IDs by itself; what is wrong with one does not hold up the others, and the last such tells."""
         rows = [self.kind.find(self.operator, pk) for pk in dict.fromkeys(options["ids"])]
         if options["dry_run"]:
-            self.tell(rows)
+            self.tell_those(rows)
             return
         failed = None
         for row in rows:
@@ -127,9 +131,17 @@ class Move(Subcommand, Generic[Row]):
                     self.output.note(f"{self.kind.named(row)}: {failed}")
             else:
                 self.output.say(f"{self.offer.past} {self.kind.named(row)}. {self.offer.effect}")
-                self.show_changed(row, options)
+                self.show_changed([row.pk], options)
         if failed:
             raise failed
+
+    def tell_those(self, rows: list[Row]) -> None:
+        possible = [row for row in rows if self.offer.move.is_possible(row)]
+        allowed = [row for row in possible if self.operator.may(self.offer.move.allowed_by, row)]
+        self.tell_left_alone(
+            Counter(row.status for row in rows if row not in possible), len(possible) - len(allowed)
+        )
+        self.tell(allowed)
 
     def confirm_one(self, row: Any, options: Options) -> None:
         if self.offer.move.is_final and not options["yes"] and self.offer.move.is_possible(row):
@@ -150,23 +162,30 @@ class Move(Subcommand, Generic[Row]):
         # What is made from now on was not meant.
         rows = self.kind.filtered(self.operator, self.kind.in_sight(self.operator), options)
         rows = rows.filter(created_at__lte=timezone.now())
-        candidates = rows.filter(status=self.offer.source)
-        total = candidates.count()
-        self.tell_others(rows, options)
+        counts = Counter(dict(rows.order_by().values_list("status").annotate(Count("pk"))))
+        candidates = self.operator.allowing(self.offer.move.allowed_by, rows.filter(status=self.offer.source))
+        possible = counts.pop(self.offer.source, 0)
+        total = candidates.count() if self.operator.access else possible
+        self.tell_left_alone(counts, possible - total)
         if options["dry_run"]:
             self.tell(selection.in_batches(self.kind.told(candidates), selection.BY_AGE))
-        elif not total:
+            return
+        if not possible:
             self.output.say(f"No {self.offer.source} {self.kind.noun} is like that.")
-        else:
+            return
+        done, stop = Counter(forbidden=possible - total), Event()
+        if total:
             self.confirm_many(total, options)
-            self.move_many(candidates, total, options)
+            self.move_many(candidates, total, done, stop, options)
+        self.conclude(done, stopped=stop.is_set())
 
-    def tell_others(self, rows: QuerySet[Row], options: Options) -> None:
-        """Those that the filter leaves and that this step is not for."""
-        counts = dict(rows.order_by().values_list("status").annotate(Count("pk")))
-        for status in sorted(set(counts) - {self.offer.source}):
+    def tell_left_alone(self, counts: Counter[str], forbidden: int) -> None:
+        """Those that the filter leaves and that are not moved: by their status, and because of who asks."""
+        for status, number in sorted(counts.items()):
+            self.output.note(f"Left alone: {self.kind.counted(number)} that {_are(number)} {status}.")
+        if forbidden:
             self.output.note(
-                f"Left alone: {self.kind.counted(counts[status])} that {_are(counts[status])} {status}."
+                f"Left alone: {self.kind.counted(forbidden)} that this person may not {self.name}."
             )
 
     def confirm_many(self, total: int, options: Options) -> None:
@@ -179,27 +198,30 @@ class Move(Subcommand, Generic[Row]):
         else:
             questions.ask_yes(f"{self.name.capitalize()} {counted}?", otherwise="--yes")
 
-    def move_many(self, candidates: QuerySet[Row], total: int, options: Options) -> None:
-        stop, done = Event(), Counter[str]()
+    def move_many(
+        self, rows: QuerySet[Row], total: int, done: Counter[str], stop: Event, options: Options
+    ) -> None:
         with stopped_by_signals(stop), self.output.progress(self.offer.doing, total) as advance:
-            for row in selection.in_batches(candidates, selection.BY_AGE):
+            ids_alone = rows.only(*selection.BY_AGE.columns)
+            for batch in selection.batches(ids_alone, selection.BY_AGE, size=AT_ONCE):
                 if stop.is_set():
                     break
-                shown = done["refused"] + done["forbidden"] < REFUSALS_SHOWN
+                self.move_batch(batch, done, options)
+                advance(len(batch))
+
+    def move_batch(self, rows: list[Row], done: Counter[str], options: Options) -> None:
+        """All that can be moved at once; each of the others by itself, which says why not."""
+        moved = self.offer.move.take_many(rows, actor=self.operator.actor, reason=options["reason"])
+        done["moved"] += len(moved)
+        self.show_changed([row.pk for row in rows if row.pk in moved], options)
+        for row in rows:
+            if row.pk not in moved:
+                shown = done["refused"] < REFUSALS_SHOWN
                 done[self.move_one_of_many(row, options, shown=shown)] += 1
-                advance(1)
-        self.output.say(f"{self.offer.past} {self.kind.counted(done['moved'])}.")
-        if stop.is_set():
-            raise failure("Stopped. The same command goes on from here.", Exit.INTERRUPTED)
-        if done["forbidden"]:
-            raise failure(f"Not allowed for {self.kind.counted(done['forbidden'])}.", Exit.FORBIDDEN)
-        if done["refused"]:
-            raise failure(f"{self.kind.counted(done['refused'])} refused it.", Exit.CONFLICT)
 
     def move_one_of_many(self, row: Row, options: Options, *, shown: bool) -> str:
-        """`moved`, `refused`, `forbidden`, or `settled` where somebody else did it in between."""
+        """`moved`, `refused`, or `settled` where somebody else did it in between."""
         try:
-            self.operator.require(self.offer.move.allowed_by, row)
             self.move(row, options["reason"])
         except DomainError as error:
             row.refresh_from_db(fields=["status"])
@@ -207,23 +229,32 @@ class Move(Subcommand, Generic[Row]):
                 return "settled"
             if shown:
                 self.output.note(f"{self.kind.named(row)}: {error}")
-            return "forbidden" if isinstance(error, NotAllowed) else "refused"
-        self.show_changed(row, options)
+            return "refused"
+        self.show_changed([row.pk], options)
         return "moved"
+
+    def conclude(self, done: Counter[str], *, stopped: bool) -> None:
+        self.output.say(f"{self.offer.past} {self.kind.counted(done['moved'])}.")
+        if stopped:
+            raise failure("Stopped. The same command goes on from here.", Exit.INTERRUPTED)
+        if done["forbidden"]:
+            raise failure(f"Not allowed for {self.kind.counted(done['forbidden'])}.", Exit.FORBIDDEN)
+        if done["refused"]:
+            raise failure(f"{self.kind.counted(done['refused'])} refused it.", Exit.CONFLICT)
 
     # -- Both ------------------------------------------------------------------------------------------------------
 
     def move(self, row: Row, reason: str) -> None:
         self.offer.move.take(row, actor=self.operator.actor, reason=reason)
 
-    def show_changed(self, row: Row, options: Options) -> None:
+    def show_changed(self, ids: list[UUID], options: Options) -> None:
         if options["json"]:
-            self.output.record(self.kind.find(self.operator, row.pk), self.kind.fields)
+            rows = self.kind.told(self.kind.in_sight(self.operator)).in_bulk(ids)
+            self.output.rows([rows[pk] for pk in ids], self.kind.fields)
 
     def tell(self, rows: Iterable[Row]) -> None:
         """What --dry-run says: which, and how many."""
         fields = [field for field in self.kind.fields if field.importance]
-        rows = (row for row in rows if self.operator.may(self.offer.move.allowed_by, row))
         number = self.output.rows(rows, fields if not self.output.is_json else self.kind.fields)
         self.output.note(f"Would {self.name} {self.kind.counted(number)}. Nothing was changed.")
 

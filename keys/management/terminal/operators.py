@@ -5,7 +5,7 @@ import pwd
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from django.core.management.base import CommandParser
 from django.db.models import QuerySet
@@ -16,6 +16,8 @@ from keys.history import Actor
 from keys.management.terminal.exits import Exit, failure
 from keys.models import ApiKey, Merchant, User
 from keys.models.history import ActorKind
+
+Subject = TypeVar("Subject", Merchant, ApiKey)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,10 @@ class Operator:
 
     def may(self, step: Step, subject: Merchant | ApiKey) -> bool:
         return self.access is None or self.access.may(step, subject)
+
+    def allowing(self, step: Step, rows: QuerySet[Subject]) -> QuerySet[Subject]:
+        """Of these rows, those on which `step` may be taken."""
+        return self.access.allowing(step, rows) if self.access else rows
 
     def require(self, step: Step, subject: Merchant | ApiKey | None = None) -> None:
         """Raises NotAllowed."""

@@ -128,9 +128,16 @@ def _expiring(options: Options) -> Q:
 
 def in_batches(rows: QuerySet[Row], ordering: Ordering) -> Iterator[Row]:
     """All rows, read by keyset: each query is short, and whoever pauses in between holds up nobody."""
+    for batch in batches(rows, ordering, size=BATCH):
+        yield from batch
+
+
+def batches(rows: QuerySet[Row], ordering: Ordering, *, size: int) -> Iterator[list[Row]]:
+    """The same, as many at a time."""
     after = ""
     while True:
-        page = paginate(rows, ordering, size=BATCH, after=after)
-        yield from page.rows
+        page = paginate(rows, ordering, size=size, after=after)
+        if page.rows:
+            yield page.rows
         if not (after := page.next_cursor):
             return
