@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 from django.conf import settings
-from django.db import Error, connection
+from django.db import Error, connection, transaction
 from django.http import HttpResponse
 from django.test import Client
 
@@ -55,7 +55,8 @@ class DirectRecorder:
     """Takes each line into the database at once."""
 
     def write(self, line: bytes) -> None:
-        ingest.take(line.decode())
+        with transaction.atomic():
+            ingest.take(line.decode())
 
     def close(self) -> None:
         pass

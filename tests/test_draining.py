@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from django.db import OperationalError, connection, connections
+from django.test.utils import CaptureQueriesContext
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -94,6 +95,17 @@ def test_a_line_is_one_line_and_says_what_was_recorded(method: str, path: str, r
     assert replace(parsed, method="", path="", request_id="") == replace(
         record, method="", path="", request_id=""
     )
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_savepoint_is_only_made_for_lines_that_are_no_records(folder, api_key) -> None:
+    """SQLite goes through what a savepoint keeps at every statement: with many keys minutes, not seconds, a batch."""
+    for number, rubbish in enumerate([b"", b"rubbish\n"]):
+        left_by_the_dead(folder, b"".join([rubbish, *map(spool.line, records(api_key))]))
+        with CaptureQueriesContext(connection) as queries:
+            Drain(folder).once()
+        assert any(query["sql"].startswith("SAVEPOINT") for query in queries) is bool(rubbish)
+        assert RequestLog.objects.count() == 3 * (number + 1)
 
 
 @pytest.mark.django_db

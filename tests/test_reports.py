@@ -14,12 +14,12 @@ from keys import spool
 from keys.gateway import problems, reports
 from keys.gateway.apart import Apart
 from keys.gateway.ingest import ingest
-from keys.gateway.ingest import take as take_lines
 from keys.identifiers import REQUEST, derived_id, encode, new_id, time_of
 from keys.models import ApiKey, RequestLog, UsageHour, UsageMinute
 from tests.client import ProductClient, ask
 from tests.factories import ApiKeyFactory, RecordFactory
 from tests.recounts import assert_rollups_equal_rows
+from tests.spooled import drain
 
 TOKEN = "token-of-the-gateways-0123456789-abcdef"
 NOW = datetime(2026, 3, 1, 12, 34, 56, 789000, tzinfo=UTC)
@@ -209,8 +209,8 @@ def test_a_report_that_overtakes_the_verifiers_line_stands(api_key: ApiKey, comp
     row = RequestLog.objects.get()
     assert (encode(REQUEST, row.pk), row.at, row.request_id) == (ours, time_of(row.pk), "")
     others = [encode(REQUEST, new_id(NOW)) for _ in range(company)]
-    take_lines("".join(spooled(api_key, each) for each in [ours, *others]))
-    take_lines(spooled(api_key, ours))
+    drain("".join(spooled(api_key, each) for each in [ours, *others]).encode())
+    drain(spooled(api_key, ours).encode())
     assert RequestLog.objects.count() == 1 + company
     row.refresh_from_db()
     assert (row.status, row.reported) == (502, True)

@@ -13,7 +13,6 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from keys import spool
-from keys.gateway import ingest
 from keys.gateway.calls import subject
 from keys.identifiers import new_id
 from keys.keyformat import scrub
@@ -24,6 +23,7 @@ from keys.outcomes import Outcome
 from keys.spool import REQUEST_ID_MAX, Record
 from tests.database import undone
 from tests.recounts import assert_rollups_equal_rows
+from tests.spooled import drain
 
 NOON = datetime(2026, 3, 29, 12, tzinfo=UTC)
 RECORDED = [outcome.value for outcome in Outcome if outcome not in {Outcome.MALFORMED, Outcome.NOT_FOUND}]
@@ -123,7 +123,7 @@ def test_the_verifier_composes_one_line_whatever_was_sent(method: str, path: str
 @example([GOOD])
 def test_the_database_stores_what_the_lines_say(records: list[Record]) -> None:
     with undone():
-        ingest.take(b"".join(map(spool.line, records)).decode())
+        drain(b"".join(map(spool.line, records)))
         assert stored() == {record.id: as_kept(record) for record in records}
         assert_rollups_equal_rows()
         assert not RecordingLoss.objects.exists()
@@ -134,7 +134,7 @@ def test_the_database_stores_what_the_lines_say(records: list[Record]) -> None:
 def test_one_by_one_the_database_stores_the_same(records: list[Record]) -> None:
     """A line that is no record sends the others another way."""
     with undone():
-        ingest.take(b"".join([*map(spool.line, records), b"rubbish\n"]).decode())
+        drain(b"".join([*map(spool.line, records), b"rubbish\n"]))
         assert stored() == {record.id: as_kept(record) for record in records}
         assert_rollups_equal_rows()
         assert RecordingLoss.objects.get().requests == 1
@@ -195,7 +195,7 @@ def test_a_damaged_line_is_no_record_and_stops_no_other(line: str) -> None:
             spool.parse(line)
     others = [replace(GOOD, id=new_id(NOON)) for _ in range(2)]
     before, after = (spool.line(other).decode() for other in others)
-    ingest.take(before + line + after)
+    drain((before + line + after).encode(errors="surrogatepass"))
     assert stored() == {other.id: other for other in others}
     assert_rollups_equal_rows()
     lost = RecordingLoss.objects.get()
@@ -206,7 +206,7 @@ def test_a_damaged_line_is_no_record_and_stops_no_other(line: str) -> None:
 @pytest.mark.parametrize("column", ["method", "path", "request_id"])
 def test_a_text_that_is_too_long_is_cut_by_both_databases(column: str) -> None:
     """As `compose` would have done; nothing that fits a page is refused."""
-    ingest.take(damaged(column, "x" * 5000))
+    drain(damaged(column, "x" * 5000).encode())
     (record,) = stored().values()
     maximum = {"method": METHOD_MAX, "path": PATH_MAX, "request_id": REQUEST_ID_MAX}[column]
     assert getattr(record, column) == "x" * maximum
@@ -221,7 +221,7 @@ def test_a_byte_that_flipped_never_stops_the_others(place: int, byte: int) -> No
     line[place] = byte
     other = replace(GOOD, id=UUID(int=77))
     with undone():
-        ingest.take((bytes(line) + spool.line(other)).decode(errors="surrogateescape"))
+        drain(bytes(line) + spool.line(other))
         assert stored()[other.id] == other
         lost = sum(loss.requests for loss in RecordingLoss.objects.all())
         assert len(stored()) + lost == 2

@@ -10,13 +10,13 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event
 from typing import BinaryIO
 
-from django.db import Error, OperationalError, connection, transaction
+from django.db import DataError, Error, IntegrityError, OperationalError, connection, transaction
 from django.db.models.functions import Now
 
 from keys import partitions, spool
@@ -137,7 +137,7 @@ class Drain:
             size = os.fstat(file.fileno()).st_size
             if size == spool.position(path) and not is_abandoned:
                 return 0, False
-            taken, position = self._take(path.name, file)
+            taken, position = _take(path.name, file)
             if is_abandoned and not taken:
                 # Nobody will complete its last line, if there is half of one.
                 self._give_up(path.name, file, size)
@@ -148,24 +148,6 @@ class Drain:
             spool.note_position(path, position)
             self.rows_bytes += taken
         return taken, taken > 0 and (is_abandoned or position < size)
-
-    def _take(self, name: str, file: BinaryIO) -> tuple[int, int]:
-        """Move one batch into the database; returns its size and the position after it."""
-        with transaction.atomic():
-            position = _locked_position(name, file)
-            file.seek(position)
-            read = file.read(BATCH_BYTES)
-            batch = read[: read.rfind(b"\n") + 1]
-            if batch:
-                # What is not UTF-8 becomes what is not printable, and so no record.
-                ingest.take(batch.decode(errors="surrogateescape"))
-            elif len(read) == BATCH_BYTES:
-                # No line is as long as this. Its last byte is left to be counted, as one line, with what follows.
-                batch = read[:-1]
-            if batch:
-                position += len(batch)
-                _move(name, position)
-        return len(batch), position
 
     def _give_up(self, name: str, file: BinaryIO, size: int) -> None:
         with transaction.atomic():
@@ -194,6 +176,33 @@ class Drain:
                     yield True
                     return
             yield False
+
+
+def _take(name: str, file: BinaryIO) -> tuple[int, int]:
+    """Move one batch into the database; returns its size and the position after it."""
+    try:
+        return _take_by(ingest.take, name, file)
+    except (DataError, IntegrityError):
+        return _take_by(ingest.take_one_by_one, name, file)
+
+
+def _take_by(take: Callable[[str], None], name: str, file: BinaryIO) -> tuple[int, int]:
+    """Rows, rollups and position in one transaction, or nothing."""
+    with transaction.atomic():
+        position = _locked_position(name, file)
+        file.seek(position)
+        read = file.read(BATCH_BYTES)
+        batch = read[: read.rfind(b"\n") + 1]
+        if batch:
+            # What is not UTF-8 becomes what is not printable, and so no record.
+            take(batch.decode(errors="surrogateescape"))
+        elif len(read) == BATCH_BYTES:
+            # No line is as long as this. Its last byte is left to be counted, as one line, with what follows.
+            batch = read[:-1]
+        if batch:
+            position += len(batch)
+            _move(name, position)
+    return len(batch), position
 
 
 def _is_abandoned(descriptor: int) -> bool:

@@ -25,6 +25,7 @@ from keys.naming import printable
 from keys.spool import REQUEST_ID_MAX, Record
 
 ROWS_AT_ONCE = 5000
+ROWS_IN_A_SAVEPOINT = 500
 # Two may report the same request at the same moment; the second finds it there when it tries again.
 TRIES = 3
 
@@ -67,28 +68,20 @@ def ingest(records: Iterable[Record]) -> int:
 
 
 def take(text: str) -> None:
-    """Add the lines of a spool file, whole ones, in the transaction that is under way.
+    """Add the lines of a spool file, whole ones, in the transaction that is under way: microseconds for each.
 
-    As they are where all are new and well-formed, which is a matter of microseconds each; otherwise one by one, with
-    what is no record counted as lost.
+    Raises DataError or IntegrityError where one of them is no record or is there already. Then the transaction must be
+    undone, and the lines taken one by one in another: a savepoint would spare that, but SQLite goes through all that a
+    savepoint keeps for every statement after it, and would become slower with each row.
     """
     counted = spool.COUNTED.findall(text)
-    if counted and len(counted) == text.count("\n") and _is_printable(text):
-        try:
-            with transaction.atomic():
-                _copy(text)
-                rollups.add(
-                    Counter(
-                        (at[:16], key, merchant, outcome, status)
-                        for key, merchant, at, status, outcome in counted
-                    )
-                )
-                _move_last_use(_latest(counted))
-        except (DataError, IntegrityError):
-            pass
-        else:
-            return
-    _take_one_by_one(text.removesuffix("\n").split("\n"))
+    if len(counted) < text.count("\n") or not _is_printable(text):
+        raise DataError("not all lines are records")
+    _copy(text)
+    rollups.add(
+        Counter((at[:16], key, merchant, outcome, status) for key, merchant, at, status, outcome in counted)
+    )
+    _move_last_use(_latest(counted))
 
 
 def _is_printable(text: str) -> bool:
@@ -96,10 +89,11 @@ def _is_printable(text: str) -> bool:
     return text.isascii() or all(map(spool.is_printable, spool.LINE.findall(text)))
 
 
-def _take_one_by_one(lines: Sequence[str]) -> None:
+def take_one_by_one(text: str) -> None:
+    """The same for lines of which some may be no records, which are counted as lost, or recorded already."""
     records = []
     lost: Counter[str] = Counter()
-    for line in lines:
+    for line in text.removesuffix("\n").split("\n"):
         if line.startswith(spool.LOST):
             reason, requests = spool.parse_lost(f"{line}\n")
             lost[reason] += requests
@@ -108,7 +102,10 @@ def _take_one_by_one(lines: Sequence[str]) -> None:
             records.append(spool.parse(f"{line}\n"))
         except ValueError:
             lost[RecordingLoss.Reason.UNREADABLE] += 1
-    lost[RecordingLoss.Reason.UNREADABLE] += _ingest_what_can_be(records)
+    for start in range(0, len(records), ROWS_IN_A_SAVEPOINT):
+        lost[RecordingLoss.Reason.UNREADABLE] += _ingest_what_can_be(
+            records[start : start + ROWS_IN_A_SAVEPOINT]
+        )
     lose(+lost)
 
 
