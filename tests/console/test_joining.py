@@ -2,6 +2,8 @@
 
 import re
 from datetime import timedelta
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import time_machine
@@ -18,6 +20,7 @@ from keys.models import HistoryEntry, Invitation, Merchant, User
 from keys.models.access import PlatformRole
 from tests.console.page import messages_of, page_of
 from tests.factories import PASSWORD, ActorFactory, InvitationFactory, UserFactory
+from tests.mail import FAILURES
 from tests.sessions import sign_in
 
 pytestmark = pytest.mark.django_db
@@ -256,17 +259,27 @@ def test_there_is_an_end_to_inviting(merchant: Merchant, monkeypatch: pytest.Mon
         InvitationFactory(merchant=merchant)
 
 
-def test_a_mail_server_that_is_away_is_told_and_the_invitation_waits(
-    console: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_a_forged_host_has_no_part_in_the_link(console: Client, settings: Any) -> None:
+    settings.PUBLIC_URL = "https://console.example.com"
+    console.post(
+        "/people/invite/", {"email": "grace@navy.example", "role": "viewer"}, headers={"Host": "localhost"}
+    )
+    assert "https://console.example.com/join/" in mail.outbox[0].body
+    assert "localhost" not in mail.outbox[0].body
+
+
+@pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: type(failure).__name__)
+def test_a_mail_server_that_takes_no_letter_is_told_and_the_invitation_waits(
+    console: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, failure: Exception
 ) -> None:
-    def refuse(*args: object, **given: object) -> None:
-        raise ConnectionRefusedError("nobody there")
-
-    monkeypatch.setattr(type(get_connection()), "send_messages", refuse)
+    monkeypatch.setattr(type(get_connection()), "send_messages", Mock(side_effect=failure))
     sent = console.post("/people/invite/", {"email": "grace@navy.example", "role": "viewer"}, follow=True)
+    invitation = Invitation.objects.get()
+    again = console.post(f"/invitations/{invitation.public_id}/resend/", follow=True)
 
-    assert "could not be sent" in messages_of(page_of(sent))[0]
-    assert Invitation.objects.get().is_open
+    for answer in (sent, again):
+        assert "could not be sent" in messages_of(page_of(answer))[0]
+    assert invitation.is_open
     assert "join_" not in caplog.text
 
 
