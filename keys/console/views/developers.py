@@ -118,5 +118,5 @@ class ApiKeyEnableView(ApiKeyMoveView):
     undo = "apikey-disable"
 
     def move(self, key: ApiKey, request: HttpRequest) -> str:
-        lifecycle.enable(key=key, actor=actor_of(request, self.user), reason=request.POST.get("reason", ""))
+        lifecycle.enable(key=key, actor=actor_of(request, self.user))
         return f"“{key.name}” enabled. Requests with it are answered again."

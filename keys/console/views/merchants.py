@@ -195,5 +195,4 @@ class MerchantEnableView(MerchantMoveView):
     undo = "merchant-disable"
 
     def move(self, merchant: Merchant, request: HttpRequest) -> Merchant:
-        actor, reason = actor_of(request, self.user), request.POST.get("reason", "")
-        return merchants.enable(merchant=merchant, actor=actor, reason=reason)
+        return merchants.enable(merchant=merchant, actor=actor_of(request, self.user))
