@@ -11,9 +11,11 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from keys.identifiers import API_KEY, HISTORY, INVITATION, MEMBERSHIP, MERCHANT, REQUEST, encode, new_id
-from keys.models import ApiKey, HistoryEntry, Membership, RequestLog
+from keys.models import ApiKey, HistoryEntry, Membership, RequestLog, User
 from tests.console.page import page_of
+from tests.console.test_headers import assert_told_well
 from tests.factories import InvitationFactory, MerchantFactory, UserFactory, use
+from tests.sessions import sign_in
 
 pytestmark = pytest.mark.django_db
 
@@ -198,7 +200,9 @@ def test_the_console_answers_a_person_who_is_signed_in(
 ) -> None:
     here = address(route, subjects)
     if "GET" in CONSOLE[route]:
-        assert console.get(here).status_code == (302 if route == "" else 200)
+        response = console.get(here)
+        assert response.status_code == (302 if route == "" else 200)
+        assert_told_well(response, route)
         assert console.head(here).status_code == (302 if route == "" else 200)
 
 
@@ -269,13 +273,35 @@ def test_somebody_of_another_team_is_not_found(console: Client, subjects: dict[s
     assert Membership.objects.filter(role="viewer").count() == 2
 
 
+def test_no_address_takes_what_another_site_sends(operator: User, subjects: dict[str, str]) -> None:
+    """Neither with a token that was read elsewhere, nor without one; signed in, where there is something to lose."""
+    strict = sign_in(Client(enforce_csrf_checks=True), operator)
+    token = page_of(strict.get("/profile/")).one("form", data_form=True).values()["csrfmiddlewaretoken"]
+    before = rows()
+    for route in ROUTES:
+        here = admin_address(route) if route in ADMIN else sign_in_address(address(route, subjects))
+        for data, headers in (
+            ({}, {}),
+            ({"csrfmiddlewaretoken": token}, {"Origin": "https://evil.example"}),
+            ({"csrfmiddlewaretoken": token[0][::-1]}, {}),
+        ):
+            refused = strict.post(here, data, headers=headers)
+            assert refused.status_code == 403, here
+            assert "This page had been open for too long" in refused.content.decode(), here
+    assert rows() == before
+
+
+def sign_in_address(route: str) -> str:
+    route = route.replace("<int:pk>", "1").replace("<slug:provider_id>", "sso").replace("<str:token>", "x")
+    return re.sub(r"\^(.*?)\(\?P.*", r"\1x-y/", route)
+
+
 @pytest.mark.parametrize("route", SIGN_IN)
 def test_the_sign_in_pages_answer_a_stranger(client: Client, route: str) -> None:
-    here = route.replace("<int:pk>", "1").replace("<slug:provider_id>", "sso")
-    here = re.sub(r"\^(.*)\(\?P.*", r"\1x-y/", here)
-    response = client.get(f"/{here}")
+    response = client.get(f"/{sign_in_address(route)}")
 
     assert response.status_code == SIGN_IN[route]
+    assert_told_well(response, route)
     if response.status_code == 302:
         assert response["Location"].startswith(("/accounts/login/", "/profile/"))
 
@@ -308,6 +334,7 @@ def test_the_django_admin_sends_a_stranger_to_the_one_sign_in(client: Client) ->
         here = admin_address(route)
         for method in ("get", "post"):
             response = getattr(client, method)(here)
+            assert_told_well(response, here)
             if here == "/admin/login/":
                 assert response["Location"] == "/accounts/login/?next=%2Fadmin%2Flogin%2F", here
             elif here == "/admin/logout/":
