@@ -5,6 +5,7 @@ at once. Its real directories and its spool have tests of their own.
 """
 
 import json
+from io import BytesIO
 from typing import Any
 
 from django.conf import settings
@@ -92,6 +93,19 @@ def direct_gateway() -> Gateway:
         ),
         ids=IDS,
     )
+
+
+def posted(path: str, body: bytes, kind: str, token: str) -> dict[str, Any]:
+    """The environ of a POST in which nothing is wrong."""
+    return {
+        "REQUEST_METHOD": "POST",
+        "PATH_INFO": path,
+        "REMOTE_ADDR": "127.0.0.1",
+        "CONTENT_TYPE": kind,
+        "CONTENT_LENGTH": str(len(body)),
+        "HTTP_AUTHORIZATION": f"Bearer {token}",
+        "wsgi.input": BytesIO(body),
+    }
 
 
 def ask(environ: dict[str, Any]) -> HttpResponse:

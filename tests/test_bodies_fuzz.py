@@ -1,6 +1,9 @@
-"""Whatever stands in a body or in a line of an access log: understood in one way, or refused and said to be."""
+"""Whatever stands in a body or in a line of an access log: understood in one way, or refused and said to be.
 
-import io
+This is about the text: it comes as it should, and each answer is held against what a plain reading of the text allows.
+Whatever else a request says of itself is test_wrapped_bodies_fuzz.py's.
+"""
+
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,7 +22,7 @@ from keys.models import ApiKey, RequestLog
 from keys.models.requestlog import METHOD_MAX, PATH_MAX
 from keys.permissions import catalogue
 from tests import fuzzing
-from tests.client import ask
+from tests.client import ask, posted
 from tests.database import undone
 from tests.factories import ApiKeyFactory
 from tests.fuzzing import examples
@@ -48,16 +51,7 @@ def keys(settings) -> list[ApiKey]:
 
 
 def post(path: str, body: bytes, kind: str):
-    environ = {
-        "REQUEST_METHOD": "POST",
-        "PATH_INFO": path,
-        "REMOTE_ADDR": "127.0.0.1",
-        "CONTENT_TYPE": kind,
-        "CONTENT_LENGTH": str(len(body)),
-        "HTTP_AUTHORIZATION": f"Bearer {TOKEN}",
-        "wsgi.input": io.BytesIO(body),
-    }
-    return ask(environ)
+    return ask(posted(path, body, kind, TOKEN))
 
 
 def damaged(texts: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:

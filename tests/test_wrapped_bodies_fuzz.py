@@ -1,4 +1,8 @@
-"""Whatever body is sent to /v1/, in whatever wrapping: a documented answer, nothing given away, nothing made up."""
+"""Whatever body is sent to /v1/, in whatever wrapping: a documented answer, nothing given away, nothing made up.
+
+This is about the wrapping: method, kind, length, token, address and encodings, which may all lie about the body, and
+what follows for the answer, the record and the figures. What a text means is test_bodies_fuzz.py's.
+"""
 
 import io
 import json
@@ -14,7 +18,7 @@ from keys.identifiers import REQUEST, encode, new_id
 from keys.keyformat import Mode, PlaintextKey
 from keys.models import ApiKey, RequestLog
 from tests import fuzzing
-from tests.client import ask
+from tests.client import ask, posted
 from tests.database import undone
 from tests.factories import ApiKeyFactory
 from tests.fuzzing import examples
@@ -56,19 +60,6 @@ def keys(db, settings) -> dict[str, ApiKey]:
     }
 
 
-def posted(path: str, body: bytes, kind: str) -> dict[str, Any]:
-    """The environ of a POST in which nothing is wrong."""
-    return {
-        "REQUEST_METHOD": "POST",
-        "PATH_INFO": path,
-        "REMOTE_ADDR": "127.0.0.1",
-        "CONTENT_TYPE": kind,
-        "CONTENT_LENGTH": str(len(body)),
-        "HTTP_AUTHORIZATION": f"Bearer {TOKEN}",
-        "wsgi.input": io.BytesIO(body),
-    }
-
-
 @st.composite
 def wrapped(draw: st.DrawFn, path: str, body: bytes, kind: str) -> dict[str, Any]:
     """The same, which may lie about the body."""
@@ -76,7 +67,7 @@ def wrapped(draw: st.DrawFn, path: str, body: bytes, kind: str) -> dict[str, Any
         st.just(str(len(body))),
         st.sampled_from(["", "-1", "0", "1", str(len(body) + 1), "9" * 12, "9" * 40, "0x1", "\xb2"]) | octets,
     )
-    environ = posted(path, body, kind) | {
+    environ = posted(path, body, kind, TOKEN) | {
         "REQUEST_METHOD": draw(
             mostly(st.just("POST"), st.sampled_from(["GET", "HEAD", "PUT", "post", "BREW"]) | octets)
         ),
@@ -173,8 +164,8 @@ def test_a_key_is_valid_only_if_it_is_and_the_token_is_right(keys: dict[str, Api
     good = {"key": secrets["usable"], "permission": "payments:read"}
 
     @settings(max_examples=examples(150), suppress_health_check=SLOW)
-    @example((posted(verify.PATH, json.dumps(good).encode(), KIND), good))
-    @example((posted(verify.PATH, b"{", KIND), None))
+    @example((posted(verify.PATH, json.dumps(good).encode(), KIND, TOKEN), good))
+    @example((posted(verify.PATH, b"{", KIND, TOKEN), None))
     @given(requests())
     def ask_about(request: tuple[dict[str, Any], dict[str, Any] | None]) -> None:
         environ, asked = request
@@ -273,7 +264,7 @@ def test_every_line_is_accepted_once_or_rejected_and_the_figures_follow(keys, ti
             "path": "/v1/payments", "status": 200, "duration_ms": 1.5}  # fmt: skip
 
     @settings(max_examples=examples(100), suppress_health_check=SLOW)
-    @example((posted(reports.PATH, json.dumps(good).encode() + b"\n{}", LINES), 2))
+    @example((posted(reports.PATH, json.dumps(good).encode() + b"\n{}", LINES, TOKEN), 2))
     @given(requests())
     def report(request: tuple[dict[str, Any], int]) -> None:
         environ, number = request
