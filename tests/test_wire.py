@@ -1,11 +1,13 @@
 """The running server against whatever can be sent to its port: it answers what is right, and goes on."""
 
+import json
 import re
 import socket
 import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -18,12 +20,14 @@ from bench.installation import Installation
 from keys.keyformat import Mode, PlaintextKey
 from tests import fuzzing
 from tests.fuzzing import examples
+from tests.gateways.waiting import until
 from tests.wire import Reply, connect, exchange, parsed, received
 
 pytestmark = [pytest.mark.process, pytest.mark.xdist_group("installed")]
 
 TOKEN = "token-of-the-gateways-0123456789-abcdef"
 CLOSE = b"Connection: close\r\n"
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
 MIB = 1024 * 1024
 
 
@@ -102,20 +106,36 @@ def test_connections_that_have_sent_half_a_head_keep_nobody_waiting(port: int, k
             assert [reply.status for reply in parsed(received(connected))] == [200]
 
 
-def test_a_body_that_breaks_off_records_nothing(port: int, key: Key, installed: Installation) -> None:
-    line = b'{"id":"broken-off","key":"%s","at":"2026-01-01T00:00:00Z"' % key.key_id.encode()
-    for head in (
-        report(b"Content-Length: 5000\r\n"),
-        report(b"Transfer-Encoding: chunked\r\n") + b"1388\r\n",
-    ):
+def test_of_a_body_that_breaks_off_nothing_counts_twice(port: int, key: Key, installed: Installation) -> None:
+    """Where it has said its length, nothing of it counts. Chunks do not tell: what came whole counts, once."""
+    told = {"key": key.key_id, "at": datetime.now(UTC).isoformat(), "method": "GET", "path": "/v1/payments"}
+    lines = {
+        name: json.dumps(told | {"id": f"{name} broke off", "status": 200, "duration_ms": 1}).encode() + b"\n"
+        for name in ("length", "chunk", "chunks")
+    }
+    starts = {
+        "length": report(b"Content-Length: 5000\r\n"),
+        "chunk": report(CHUNKED) + b"1388\r\n",
+        "chunks": report(CHUNKED) + b"%x\r\n%b\r\n1388\r\n" % (len(lines["chunks"]), lines["chunks"]),
+    }
+    for name, start in starts.items():
         with connect(port) as connected:
-            connected.sendall(head + line)
+            connected.sendall(start + lines[name] + lines[name][:-2])
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+    assert set(broken_off(installed)) <= {"chunk broke off", "chunks broke off"}
+
+    body = b"".join(lines.values())
+    again = report(b"Content-Length: %d\r\n" % len(body), CLOSE) + body
+    # As long as the pieces are still on their way into the database, there is no room for more.
+    until(lambda: exchange(port, again)[0].status == 200)
+    assert sorted(broken_off(installed)) == [f"{name} broke off" for name in sorted(lines)]
+
+
+def broken_off(installed: Installation) -> list[str]:
+    """Which of the requests in bodies that broke off are in the record."""
     records.settle(installed)
-    rows = records.query(
-        installed.database_url, "SELECT id FROM keys_requestlog WHERE request_id = 'broken-off'"
-    )
-    assert rows == []
+    found = "SELECT request_id FROM keys_requestlog WHERE request_id LIKE '% broke off'"
+    return [row[0] for row in records.query(installed.database_url, found)]
 
 
 def test_a_slow_body_is_taken_and_keeps_nobody_waiting(port: int, key: Key) -> None:
@@ -179,7 +199,6 @@ def test_the_old_version_closes_unless_it_is_asked_not_to(port: int, key: Key) -
 
 # What is sent before a right request on the same connection, and what it is answered. 200 for that right one comes
 # last where the server still knows where one request ends and the next begins; otherwise it must not answer it.
-CHUNKED = b"Transfer-Encoding: chunked\r\n"
 FIRST = {
     "chunks": ([CHUNKED], b"3\r\nabc\r\n0\r\n\r\n", [403, 200]),
     "chunks with extensions": ([CHUNKED], b'3;a=b;c="d"\r\nabc\r\n0;e\r\n\r\n', [403, 200]),
