@@ -253,4 +253,5 @@ def test_a_day_that_is_none_is_left_out_of_its_field(console: Client, key: ApiKe
     address = f"/keys/{key.public_id}/history/?since=x&until=2026-03-02"
     since, until = page_of(console.get(address)).all("input", type="date")
     assert (since.get("value"), until.get("value")) == (None, "2026-03-02")
+    assert [day.parent.text for day in (since, until)] == ["From", "To"]
     assert page_of(console.get(address)).one(id=since["aria-describedby"]).text == "Enter a valid date."
