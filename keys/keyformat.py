@@ -19,6 +19,8 @@ ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 RANDOM_LENGTH = 32
 CHECKSUM_LENGTH = 6
 BODY_LENGTH = RANDOM_LENGTH + CHECKSUM_LENGTH
+# So many characters are shown of each end of it.
+SHOWN_LENGTH = 4
 LENGTH = len("sk_live_") + BODY_LENGTH
 
 # Of the token in the link of an invitation.
@@ -83,11 +85,11 @@ class PlaintextKey:
 
     @property
     def head(self) -> str:
-        return self._text[-BODY_LENGTH:][:4]
+        return self._text[-BODY_LENGTH:][:SHOWN_LENGTH]
 
     @property
     def tail(self) -> str:
-        return self._text[-4:]
+        return self._text[-SHOWN_LENGTH:]
 
     @property
     def masked(self) -> str:

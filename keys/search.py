@@ -8,13 +8,14 @@ account has all.
 
 import unicodedata
 from collections.abc import Iterable, Iterator
+from itertools import product
 from typing import Any
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from keys.identifiers import API_KEY, MERCHANT, InvalidIdentifier, decode
-from keys.keyformat import MASK_DOTS, scrub
+from keys.keyformat import ALPHABET, MASK_DOTS, SHOWN_LENGTH, scrub
 from keys.models.merchant import TERM_MAX, Merchant, MerchantTerm
 from keys.naming import fold
 
@@ -89,8 +90,21 @@ def masked_like(text: str) -> Q:
     prefix, _, start = head.rpartition("_")
     if prefix not in {"sk_live", "sk_test"}:
         return Q(pk=None)
-    begins = Q(head=start[:4]) if len(start) >= 4 else Q(head__startswith=start)
-    return Q(mode=prefix[3:]) & begins & (Q(tail=tail[-4:]) if tail else Q())
+    return (
+        Q(mode=prefix[3:]) & _headed(start[:SHOWN_LENGTH]) & (Q(tail=tail[-SHOWN_LENGTH:]) if tail else Q())
+    )
+
+
+def _headed(start: str) -> Q:
+    """Keys whose head begins with `start`.
+
+    Each head that does is named, for which the index serves in whatever order the database sorts. So many begin with
+    a single character that they are found without it.
+    """
+    missing = SHOWN_LENGTH - len(start)
+    if missing > 2:
+        return Q(head__startswith=start)
+    return Q(head__in=[f"{start}{''.join(rest)}" for rest in product(ALPHABET, repeat=missing)])
 
 
 def _rarest_first(words: list[str], every: QuerySet[MerchantTerm]) -> list[str]:

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from keys import search
 from keys.errors import InvalidField
 from keys.identifiers import API_KEY, encode, new_id
+from keys.keyformat import MASK_DOTS
 from keys.merchants import clean_merchant_name
-from keys.models import Merchant, MerchantTerm
+from keys.models import ApiKey, Merchant, MerchantTerm
 from keys.naming import fold
 from tests.database import undone
-from tests.factories import MerchantFactory
+from tests.factories import ApiKeyFactory, MerchantFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -255,3 +256,25 @@ def plan_of(sql: str) -> str:
 def test_what_the_domain_makes_can_be_found():
     merchant = MerchantFactory(name="Northwind Traders", website="https://northwind.example")
     assert search.find("north trad exam") == [merchant.pk]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("length", range(5))
+def test_a_key_is_found_by_however_much_is_known_of_its_mask(length: int) -> None:
+    key = ApiKeyFactory()
+    for tail in ("", f"{MASK_DOTS}{key.tail}"):
+        match = search.masked_like(f"sk_live_{key.head[:length]}{tail}")
+        assert list(ApiKey.objects.filter(match)) == [key]
+    assert not ApiKey.objects.filter(search.masked_like(f"sk_test_{key.head[:length]}")).exists()
+    other = key.head[: length - 1] + ("0" if key.head[length - 1] != "0" else "1")
+    assert not length or not ApiKey.objects.filter(search.masked_like(f"sk_live_{other}")).exists()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("start", ["zz", "zzz", "zzzz"])
+def test_a_part_of_a_mask_is_looked_up_rather_than_looked_for(start: str) -> None:
+    found = ApiKey.objects.filter(search.masked_like(f"sk_live_{start}")).values("pk")
+    with undone(), connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SET LOCAL enable_seqscan = off")
+        assert "apikey_by_mask" in found.explain()
