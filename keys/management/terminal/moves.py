@@ -5,6 +5,7 @@ million are done in minutes and nobody waits for long. A run may be interrupted 
 are there already are left alone.
 """
 
+import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any, Generic
 from uuid import UUID
 
 from django.core.management.base import CommandParser
+from django.db import connection
 from django.db.models import Count, QuerySet
 from django.utils import timezone
 
@@ -29,6 +31,8 @@ from keys.management.terminal.selection import Options
 REFUSALS_SHOWN = 20
 # So many are moved in one transaction: whoever wants to change one of them meanwhile waits for as long.
 AT_ONCE = 200
+# On SQLite, how long it pauses then, for each second that it took.
+PAUSE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,8 +210,12 @@ class Move(Subcommand, Generic[Row]):
             for batch in selection.batches(ids_alone, selection.BY_AGE, size=AT_ONCE):
                 if stop.is_set():
                     break
+                began = time.monotonic()
                 self.move_batch(batch, done, options)
                 advance(len(batch))
+                if connection.vendor == "sqlite":
+                    # It has one lock, for which others look now and then: they have to find it free.
+                    stop.wait((time.monotonic() - began) * PAUSE)
 
     def move_batch(self, rows: list[Row], done: Counter[str], options: Options) -> None:
         """All that can be moved at once; each of the others by itself, which says why not."""
