@@ -1,22 +1,29 @@
 """The pages on which people look after their sign-in, for the same tests as those of tests.browser.views."""
 
+import time
+
+from allauth.core.internal import ratelimit
 from allauth.mfa.models import Authenticator
+from django.core.cache import cache
+from django.test import override_settings
 from playwright.sync_api import Page, expect
 
+from keys.console.attempts import ACTION, APP, STRANGER
 from keys.models import User
 from tests.authenticators import give_recovery_codes, give_totp
 from tests.browser import console
 from tests.browser.scene import UNBREAKABLE, Scene
-from tests.browser.views import at, view
-from tests.factories import UserFactory
+from tests.browser.views import NOBODY, at, view
+from tests.factories import PASSWORD, UserFactory
 from tests.sessions import lapse
 
 GUARDED = "guarded"  # With an authenticator app and recovery codes.
 KEYED = "keyed"  # With a passkey whose name is as long as names are.
+HASTY = "hasty"  # Who gives proof too often.
 
 
 def guarded() -> User:
-    person = UserFactory(operator=True)
+    person = UserFactory(operator=True, username=GUARDED)
     give_totp(person)
     give_recovery_codes(person)
     return person
@@ -47,7 +54,7 @@ at("new recovery codes", lambda scene: "/accounts/recovery-codes/new/", "New rec
 at("sessions", lambda scene: "/accounts/sessions/", "Sessions")
 at("confirm with a code", lambda scene: "/accounts/reauthenticate/", "Confirm that", person=GUARDED)
 at("confirmed elsewhere", lambda scene: "/accounts/reauthenticate/done/", "It is you")
-at("sign-in elsewhere failed", lambda scene: "/accounts/sso-failed/", "That did not work", person="nobody")
+at("sign-in elsewhere failed", lambda scene: "/accounts/sso-failed/", "That did not work", person=NOBODY)
 
 
 @view("authenticator app, refused")
@@ -66,3 +73,49 @@ def _(page: Page, scene: Scene) -> None:
     page.get_by_role("button", name="Revoke key").click()
     page.get_by_role("button", name="Confirm and go on").click()
     expect(page.get_by_role("alert")).to_contain_text("Give proof that it is you.")
+
+
+def sign_in_as(page: Page, name: str) -> None:
+    page.goto("/accounts/login/")
+    page.get_by_label("Username").fill(name)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+
+
+def used_up(action: str, **whose: object) -> None:
+    """Let whoever counts attempts have counted as many as there may be, without anybody making them."""
+    with override_settings(CACHES={"default": {"BACKEND": "keys.console.cache.DatabaseCache"}}):
+        for rate in ratelimit.get_rates(app=APP, action=action):
+            if rate.per in {"key", "user"}:
+                counted = ratelimit.get_cache_key(None, app=APP, action=action, rate=rate, **whose)
+                cache.set(counted, [time.time()] * rate.amount, rate.duration)
+
+
+@view("too many wrong passwords", person=NOBODY)
+def _(page: Page, scene: Scene) -> None:
+    used_up(ACTION, key=f"{UNBREAKABLE.casefold()}\n{STRANGER}")
+    sign_in_as(page, UNBREAKABLE)
+    expect(page.get_by_role("heading", level=1, name="Too many wrong passwords")).to_be_visible()
+
+
+@view("proof given too often", person=HASTY)
+def _(page: Page, scene: Scene) -> None:
+    page.goto("/accounts/reauthenticate/")
+    used_up("reauthenticate", user=User.objects.get(username=HASTY))
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Confirm").click()
+    expect(page.get_by_role("heading", level=1, name="That was tried too often")).to_be_visible()
+
+
+@view("second step", person=NOBODY)
+def _(page: Page, scene: Scene) -> None:
+    sign_in_as(page, GUARDED)
+    expect(page.get_by_role("heading", level=1, name="Second step")).to_be_visible()
+
+
+@view("second step, refused", person=NOBODY)
+def _(page: Page, scene: Scene) -> None:
+    sign_in_as(page, GUARDED)
+    page.get_by_label("Code").fill("000000")
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    expect(page.get_by_text("Incorrect code.")).to_be_visible()

@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from keys.models import User
 from tests import sessions
 from tests.browser import chromium as installed
-from tests.browser.account_views import GUARDED, KEYED, guarded, keyed
+from tests.browser.account_views import GUARDED, HASTY, KEYED, guarded, keyed
 from tests.browser.product import OPERATOR, Product, serving
 from tests.browser.scene import Scene, set_scene
 from tests.browser.views import CLERK, NEWCOMER, NOBODY, VIEWS
@@ -124,7 +124,7 @@ def scene(product: Product) -> Scene:
 
 @pytest.fixture(scope="session")
 def people(product: Product) -> dict[str, User | str | None]:
-    """Those who look at the views: the operator, nobody, two who are not staff, and two with second factors."""
+    """Those who look at the views, by the names that views call them."""
     return {
         OPERATOR: OPERATOR,
         NOBODY: None,
@@ -132,6 +132,7 @@ def people(product: Product) -> dict[str, User | str | None]:
         NEWCOMER: UserFactory(password=UNUSABLE_PASSWORD_PREFIX),
         GUARDED: guarded(),
         KEYED: keyed(),
+        HASTY: UserFactory(username=HASTY),
     }
 
 

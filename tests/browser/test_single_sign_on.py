@@ -10,6 +10,7 @@ from tests.authenticators import totp_code
 from tests.browser import axe
 from tests.browser.conftest import DESKTOP, PATIENCE_MS
 from tests.browser.product import OPERATOR, serving
+from tests.browser.screen import expect_nothing_beyond
 from tests.browser.witness import Witness
 from tests.openid import CLIENT_ID, CLIENT_SECRET, running
 
@@ -49,6 +50,7 @@ def test_coming_in_from_elsewhere_and_setting_up_what_is_owed(
             page.get_by_role("link", name="Continue with Example Login").click()
             expect(page.get_by_role("heading", name="Set up a second factor", level=1)).to_be_visible()
             axe.expect_nothing_found(page)
+            expect_nothing_beyond(page)
             page.goto("/profile/")
             expect(page.get_by_role("heading", name="Set up a second factor", level=1)).to_be_visible()
             page.get_by_role("link", name="Set up an authenticator app").click()

@@ -7,32 +7,13 @@ from tests.browser import console
 from tests.browser.conftest import Browse, Look
 from tests.browser.product import Product
 from tests.browser.scene import UNBREAKABLE, Scene
+from tests.browser.screen import BEYOND, PHONE, expect_nothing_beyond
 from tests.browser.views import VIEWS
 from tests.factories import ApiKeyFactory
 
 pytestmark = pytest.mark.browser
 
-PHONE = 360
-# What 1280 pixels become at 200 per cent zoom.
-ZOOMED = 640
 PHONE_OPTIONS = {"viewport": {"width": PHONE, "height": 740}, "has_touch": True, "is_mobile": True}
-
-# What reaches beyond the screen, sideways. What is there for screen readers alone has no place on the screen, and of
-# what is cut off with an ellipsis only the box that cuts it off is looked at.
-BEYOND = """() => {
-    const root = document.documentElement;
-    const width = root.clientWidth;
-    const isCut = (element) =>
-        element && (getComputedStyle(element).textOverflow === "ellipsis" || isCut(element.parentElement));
-    const isAside = (element) =>
-        element.closest(".visually-hidden, .grid thead, .skip-link, svg *") || isCut(element.parentElement);
-    const found = [...document.body.querySelectorAll("*")].filter((element) => {
-        const box = element.getBoundingClientRect();
-        return (box.right > width + 1 || box.left < -1) && element.checkVisibility() && !isAside(element);
-    });
-    if (root.scrollWidth > width) found.unshift(root);
-    return found.map((element) => `${element.tagName} ${element.className} ${element.textContent.slice(0, 30)}`);
-}"""
 # What is not easy enough to hit: of everything to press but links inside a text.
 TOO_SMALL = """() => {
     const pressed = "button, summary, select, input:not([type=hidden]), textarea, .button, .menu-item, .pill, "
@@ -48,18 +29,12 @@ TOO_SMALL = """() => {
 
 @pytest.mark.parametrize("name", VIEWS)
 def test_nothing_is_beyond_the_edge_of_a_small_screen(look: Look, name: str) -> None:
-    page = look(name, viewport={"width": PHONE, "height": 740})
-    assert page.evaluate(BEYOND) == []
-    page.set_viewport_size({"width": ZOOMED, "height": 400})
-    assert page.evaluate(BEYOND) == []
+    expect_nothing_beyond(look(name, viewport={"width": PHONE, "height": 740}))
 
 
 @pytest.mark.parametrize("name", ["merchants", "developers", "requests", "enabled API key"])
 def test_nothing_is_beyond_the_edge_at_any_width(look: Look, name: str) -> None:
-    page = look(name)
-    for width in (1440, 1280, 1181, 1180, 1101, 1100, 981, 980, 901, 900, 821, 720, 480):
-        page.set_viewport_size({"width": width, "height": 800})
-        assert page.evaluate(BEYOND) == [], width
+    expect_nothing_beyond(look(name), 1440, 1280, 1181, 1180, 1101, 1100, 981, 980, 901, 900, 821, 720, 480)
 
 
 def test_rows_become_cards_that_name_each_value(browse: Browse, scene: Scene) -> None:

@@ -16,8 +16,10 @@ POLICY = {
 }
 # Chromium reports each answer from 400 on in the console; refusals (4xx) are part of what is tested.
 REFUSED = "Failed to load resource: the server responded with a status of 4"
-# Runs before the page's own scripts, which might set styles in ways that the policy allows.
+# Runs before the page's own scripts, which might set styles in ways that the policy allows. Pages that Chromium makes
+# itself are no pages of the product.
 FIND_INLINE = """addEventListener("DOMContentLoaded", () => {
+    if (location.protocol === "chrome-error:") return;
     const isInline = ({name, value}) =>
         name === "style" || name.startsWith("on") || value.trim().toLowerCase().startsWith("javascript:");
     for (const element of document.querySelectorAll("*")) {
