@@ -2,7 +2,7 @@
 
 import json
 
-from playwright.sync_api import Page
+from playwright.sync_api import Error, Page
 
 # What a script of the page can reach. htmx would keep pages in the session's storage, scripts in databases and caches.
 # A page that Chromium makes itself, for an answer that it has not kept, has no such places.
@@ -27,7 +27,18 @@ REACH = """async () => JSON.stringify({
 def traces(page: Page) -> str:
     """All of it as one text, with the cookies that no script can reach and the addresses that were asked for."""
     kept = page.context.storage_state(indexed_db=True)
-    return page.evaluate(REACH) + json.dumps(kept) + "\n".join(page.context.witness.requested)
+    return reached(page) + json.dumps(kept) + "\n".join(page.context.witness.requested)
+
+
+def reached(page: Page) -> str:
+    """What a script reaches; where the page is just being left, on the one that comes."""
+    while True:
+        try:
+            return page.evaluate(REACH)
+        except Error as error:
+            if "Execution context was destroyed" not in str(error):
+                raise
+            page.wait_for_load_state()
 
 
 def is_nowhere(secret: str, page: Page) -> bool:
