@@ -117,6 +117,12 @@ class Access:
             return every.filter(merchant__in=self._merchant_ids())
         return every if self.may(Step.MANAGE_PEOPLE) else every.filter(merchant__isnull=False)
 
+    def history_of(self, subject: Merchant | ApiKey) -> QuerySet[HistoryEntry]:
+        """What happened to one account or one key, found by that alone: a planner has no other way to choose."""
+        subject_is = {"key": subject} if isinstance(subject, ApiKey) else {"merchant": subject}
+        every = HistoryEntry.objects.filter(**subject_is)
+        return every if self.sees(subject) else every.none()
+
     def usage(self, merchants_or_keys: Iterable[Merchant | ApiKey]) -> dict[UUID, Usage]:
         """The last 24 hours of these, as far as they are in reach, in one query."""
         return usage.last_24_hours(each.pk for each in merchants_or_keys if self.sees(each))

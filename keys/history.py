@@ -26,6 +26,8 @@ from keys.naming import clean_text, printable
 from keys.states import MerchantStatus, Status, Transition
 
 REASON_MAX = 500
+# So many different names are looked up in a chain, and no more.
+ACTORS_MAX = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,10 +185,39 @@ def head_of(of: UUID) -> Head:
     return Head(of, stored.sequence, bytes(stored.hash)) if stored else chain.start(of)
 
 
+def actors(merchant: Merchant) -> list[str] | None:
+    """The names of all who acted in an account's chain, in no order; None where there are more than ACTORS_MAX.
+
+    The index of the actors is asked for one name after the other, so that it costs what the names are and not what
+    they did.
+    """
+    merchant_id = Merchant._meta.pk.get_db_prep_value(merchant.pk, connection)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH RECURSIVE found(name) AS (
+              SELECT MIN(actor_name) FROM keys_historyentry WHERE merchant_id = %s
+              UNION ALL
+              SELECT (SELECT MIN(actor_name) FROM keys_historyentry WHERE merchant_id = %s AND actor_name > found.name)
+              FROM found WHERE found.name IS NOT NULL
+            )
+            SELECT name FROM found WHERE name IS NOT NULL LIMIT %s
+            """,
+            [merchant_id, merchant_id, ACTORS_MAX + 1],
+        )
+        names = [name for (name,) in cursor.fetchall()]
+    return names if len(names) <= ACTORS_MAX else None
+
+
 def latest(*, key: ApiKey, action: Action | None = None) -> HistoryEntry | None:
     """The newest row of `key`, of one kind where `action` is given."""
     rows = HistoryEntry.objects.filter(key=key).order_by("-at", "-id")
     return (rows.filter(action=action) if action else rows).first()
+
+
+def creation(*, key: ApiKey) -> HistoryEntry | None:
+    """The row of the key's creation, which is looked for where it is: at the beginning."""
+    return HistoryEntry.objects.filter(key=key, action=Action.KEY_CREATED).order_by("at", "id").first()
 
 
 # They are recorded, and leave the key as it is.

@@ -16,10 +16,10 @@ from keys import moves, search
 from keys.access import Access
 from keys.admin.cells import linked, list_of, mode, moment, public_id, status
 from keys.admin.filters import ColumnFilter, Filter, MerchantFilter
-from keys.admin.reading import FOUND, Reading, Rows
 from keys.admin.steps import Offer, SteppingAdmin
 from keys.console.forms import RevokeForm
 from keys.console.keyset import Ordering
+from keys.console.reading import FOUND, Reading, Rows
 from keys.identifiers import API_KEY, MERCHANT, InvalidIdentifier, decode
 from keys.keyformat import MalformedKey, Mode, PlaintextKey
 from keys.models import ApiKey

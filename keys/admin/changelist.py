@@ -13,11 +13,13 @@ from django.shortcuts import redirect
 from django.utils.text import capfirst
 
 from keys.access import Access
-from keys.admin import reading
-from keys.admin.reading import PAGE_SIZE, Reading, Rows
+from keys.console import reading
 from keys.console.context import access_of
 from keys.console.keyset import Ordering, Page
+from keys.console.reading import Reading, Rows
 from keys.console.views.grid import address_without_keys
+
+PAGE_SIZE = 100
 
 
 class BoundedChangeList(ChangeList):
@@ -50,7 +52,7 @@ class BoundedChangeList(ChangeList):
         return read
 
     def get_results(self, request: HttpRequest) -> None:
-        self.page: Page[Any] = self.reading.page(**self.cursors)
+        self.page: Page[Any] = self.reading.page(size=PAGE_SIZE, **self.cursors)
         self.result_list = self.page.rows
         self.result_count = len(self.page.rows)
         self.full_result_count = None
@@ -65,7 +67,7 @@ class BoundedChangeList(ChangeList):
     def stretch(self) -> int:
         """How many rows were looked through without filling the page; 0 where the page is full or nothing is left."""
         onward = self.page.previous_cursor if self.cursors["before"] else self.page.next_cursor
-        short = self.reading.looks_through and self.result_count < reading.PAGE_SIZE
+        short = self.reading.looks_through and self.result_count < PAGE_SIZE
         return reading.STRETCH if short and onward else 0
 
     @property

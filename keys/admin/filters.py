@@ -12,9 +12,9 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from keys.access import Access
-from keys.admin.reading import Reading, Rows
 from keys.console.context import access_of
 from keys.console.keyset import Ordering, unindexed
+from keys.console.reading import Reading, Rows
 from keys.identifiers import API_KEY, MERCHANT, InvalidIdentifier, decode
 from keys.usage import DAY, HOUR
 

@@ -12,8 +12,8 @@ from keys.access import Access
 from keys.admin.cells import NOTHING, linked, list_of, moment, public_id
 from keys.admin.changelist import LookAdmin, access_for
 from keys.admin.filters import ColumnFilter, KeyFilter, MerchantFilter, TimeFilter
-from keys.admin.reading import Reading, Rows
 from keys.console.keyset import Ordering
+from keys.console.reading import Reading, Rows
 from keys.identifiers import API_KEY, HISTORY, MERCHANT, InvalidIdentifier, decode
 from keys.models import HistoryEntry
 from keys.models.history import Action, ActorKind

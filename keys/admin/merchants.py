@@ -7,9 +7,9 @@ from keys import moves, search
 from keys.access import Access
 from keys.admin.cells import linked, list_of, moment, public_id, status
 from keys.admin.filters import ColumnFilter
-from keys.admin.reading import Reading, Rows
 from keys.admin.steps import Offer, SteppingAdmin
 from keys.console.keyset import Ordering
+from keys.console.reading import Reading, Rows
 from keys.states import MerchantStatus
 
 BY_NAME = Ordering(("sort_name", "id"))

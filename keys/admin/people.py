@@ -14,9 +14,9 @@ from keys.access import Access, Step, role_of
 from keys.admin.cells import NOTHING, list_of, moment
 from keys.admin.changelist import LookAdmin
 from keys.admin.filters import Filter
-from keys.admin.reading import Reading, Rows
 from keys.console.filters import NAMES
 from keys.console.keyset import Ordering
+from keys.console.reading import Reading, Rows
 from keys.models import User
 from keys.models.access import PlatformRole
 

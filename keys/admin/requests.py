@@ -14,8 +14,8 @@ from keys.access import Access
 from keys.admin.cells import linked, moment, public_id
 from keys.admin.changelist import LookAdmin
 from keys.admin.filters import ColumnFilter, Filter, KeyFilter, MerchantFilter, TimeFilter
-from keys.admin.reading import Reading, Rows
 from keys.console.keyset import Ordering, unindexed
+from keys.console.reading import Reading, Rows
 from keys.console.templatetags.console import milliseconds
 from keys.identifiers import API_KEY, MERCHANT, REQUEST, InvalidIdentifier, decode
 from keys.models import RequestLog

@@ -6,7 +6,7 @@ shows what the chosen rows did in the last 24 hours, and takes a reason for the 
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
 from django.contrib import messages
@@ -16,8 +16,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
 from keys import history
-from keys.admin.changelist import LookAdmin, access_for
-from keys.admin.reading import PAGE_SIZE, Rows
+from keys.admin.changelist import PAGE_SIZE, LookAdmin, access_for
 from keys.console.actors import actor_of
 from keys.console.forms import DomainForm
 from keys.console.stepup import require_proof
@@ -25,6 +24,9 @@ from keys.console.views import errors
 from keys.console.views.access import own_page
 from keys.errors import DomainError, NotAllowed
 from keys.moves import Move
+
+if TYPE_CHECKING:
+    from keys.console.reading import Rows
 
 
 class ReasonForm(DomainForm):

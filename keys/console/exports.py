@@ -7,15 +7,12 @@ open, with its transaction or its copy of the rows, for as long as somebody take
 import csv
 import json
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.http import StreamingHttpResponse
 from django.utils import timezone
 
-from keys.console.keyset import Ordering, paginate
-
-if TYPE_CHECKING:
-    from django.db.models import QuerySet
+from keys.console.keyset import Page
 
 BATCH = 2000
 # What a spreadsheet would take for a formula, wherever it comes from: a path, a reason, a user agent.
@@ -25,16 +22,18 @@ Values = dict[str, Any]
 
 
 def export(
-    rows: "QuerySet[Any]",
-    ordering: Ordering,
+    page_at: Callable[..., Page[Any]],
     *,
     values: Callable[[Any], Values],
     columns: tuple[str, ...],
     name: str,
     as_json: bool,
 ) -> StreamingHttpResponse:
-    """The rows as a file to be saved. `values` says what a row holds, in plain JSON values; CSV has `columns` of it."""
-    batches = (list(map(values, batch)) for batch in in_batches(rows, ordering))
+    """Rows as a file to be saved: those of all pages that `page_at` gives for a size and the cursor to go on from.
+
+    `values` says what a row holds, in plain JSON values; CSV has `columns` of it.
+    """
+    batches = (list(map(values, batch)) for batch in in_batches(page_at))
     lines = json_lines(batches) if as_json else csv_lines(batches, columns)
     kind, suffix = ("application/jsonl", "jsonl") if as_json else ("text/csv", "csv")
     response = StreamingHttpResponse(lines, content_type=f"{kind}; charset=utf-8")
@@ -43,10 +42,10 @@ def export(
     return response
 
 
-def in_batches(rows: "QuerySet[Any]", ordering: Ordering) -> Iterator[list[Any]]:
+def in_batches(page_at: Callable[..., Page[Any]]) -> Iterator[list[Any]]:
     after = ""
     while True:
-        page = paginate(rows, ordering, size=BATCH, after=after)
+        page = page_at(size=BATCH, after=after)
         yield page.rows
         if not (after := page.next_cursor):
             return

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Any, cast
@@ -18,10 +18,9 @@ from keys.console.context import access_of
 from keys.console.keyset import unindexed
 from keys.identifiers import API_KEY, InvalidIdentifier, decode, first_id_at
 from keys.keyformat import Mode
-from keys.models import ApiKey, HistoryEntry, Membership, Merchant, RequestLog, User
+from keys.models import ApiKey, Membership, Merchant, RequestLog, User
 from keys.models.access import PlatformRole
-from keys.models.history import Action
-from keys.naming import fold, printable
+from keys.naming import printable
 from keys.outcomes import Outcome
 from keys.states import ApiKeyStatus, MerchantStatus
 
@@ -267,68 +266,6 @@ class PersonFilter(GridFilter):
 
     def in_status(self, queryset: QuerySet[User], name: str, value: str) -> QuerySet[User]:
         return queryset.filter(is_active=value == "active")
-
-
-def text_filter(label: str, placeholder: str, method: str, **attributes: str) -> filters.CharFilter:
-    attrs = {"type": "search", "placeholder": placeholder, "aria-label": placeholder} | attributes
-    widget = forms.TextInput(attrs=attrs)
-    return filters.CharFilter(label=label, method=method, max_length=SEARCH_MAX, widget=widget)
-
-
-class DayInput(forms.DateInput):
-    """A browser complains of a value that is no day."""
-
-    input_type = "date"
-
-    def format_value(self, value: Any) -> str | None:
-        text = super().format_value(value)
-        try:
-            return date.fromisoformat(text).isoformat() if text else None
-        except ValueError:
-            return None
-
-
-def day_filter(label: str, method: str) -> filters.DateFilter:
-    widget = DayInput(attrs={"aria-label": f"{label}, a day in UTC"}, format="%Y-%m-%d")
-    return filters.DateFilter(label=label, method=method, widget=widget)
-
-
-class KeyHistoryFilter(GridFilter):
-    """Filters of one key's history. Days are whole ones, in UTC."""
-
-    actor = text_filter("By", "Person or command", "by_actor", **{"data-search": ""})
-    action = choice_filter("Action", Action.choices)
-    since = day_filter("From", "from_day")
-    until = day_filter("To", "to_day")
-
-    class Meta:
-        model = HistoryEntry
-        fields: list[str] = []
-
-    def shown(self, name: str, value: Any) -> str:
-        return f"{value:%-d %b %Y}" if isinstance(value, date) else super().shown(name, value)
-
-    def by_actor(self, queryset: QuerySet[HistoryEntry], name: str, value: str) -> QuerySet[HistoryEntry]:
-        return queryset.filter(actor_name__icontains=value)
-
-    def from_day(self, queryset: QuerySet[HistoryEntry], name: str, value: date) -> QuerySet[HistoryEntry]:
-        return queryset.filter(at__gte=datetime.combine(value, time.min, UTC))
-
-    def to_day(self, queryset: QuerySet[HistoryEntry], name: str, value: date) -> QuerySet[HistoryEntry]:
-        return queryset.filter(at__lte=datetime.combine(value, time.max, UTC))
-
-
-class HistoryFilter(KeyHistoryFilter):
-    """Filters of a merchant account's history, or of the platform's."""
-
-    key = text_filter("Key", "Key name or ID", "of_key")
-
-    def of_key(self, queryset: QuerySet[HistoryEntry], name: str, value: str) -> QuerySet[HistoryEntry]:
-        try:
-            return queryset.filter(key=decode(API_KEY, value))
-        except InvalidIdentifier:
-            folded = fold(value)
-            return queryset.filter(key__folded_name__contains=folded) if folded else queryset.none()
 
 
 def _id_at(value: datetime) -> Any:

@@ -165,6 +165,14 @@ def seek(
     return replace(page, next_cursor=page.next_cursor or end)
 
 
+def place_of(cursor: str, ordering: Ordering, model: type[Model]) -> list[Any]:
+    """The ordering values of the row that a cursor names; raises BadCursor."""
+    try:
+        return _decode(cursor, [_stored_field(model, column) for column in ordering.columns])
+    except (ValueError, TypeError, OverflowError, RecursionError, Base64Error, ValidationError) as error:
+        raise BadCursor(cursor[:40]) from error
+
+
 def count_up_to(queryset: "QuerySet[Row]", maximum: int = COUNTED) -> tuple[int, bool]:
     """The number of rows, counted no further than `maximum`, and whether there are more."""
     counted = queryset.order_by()[: maximum + 1].count()
@@ -183,10 +191,7 @@ def _compared(
     cursor: str, direction: Ordering, operator: str, model: type[Model], *, few: bool
 ) -> RowCompare:
     fields = [_stored_field(model, column) for column in direction.columns]
-    try:
-        values = _decode(cursor, fields)
-    except (ValueError, TypeError, OverflowError, RecursionError, Base64Error, ValidationError) as error:
-        raise BadCursor(cursor[:40]) from error
+    values = place_of(cursor, direction, model)
     return RowCompare(
         direction.expressions(few=few),
         operator,

@@ -87,6 +87,16 @@ class HistoryEntry(models.Model):
         indexes = [
             models.Index(fields=["merchant", "-at", "-id"], name="history_by_merchant"),
             models.Index(fields=["key", "-at", "-id"], name="history_by_key"),
+            # Filters of a long chain: what is rare in it is found without reading the rest.
+            models.Index(fields=["merchant", "action", "-at", "-id"], name="history_by_action"),
+            models.Index(fields=["merchant", "actor_name", "-at", "-id"], name="history_by_actor"),
+            models.Index(
+                fields=["-at", "-id"], condition=models.Q(merchant=None), name="history_of_the_platform"
+            ),
+            # What happened to the account itself, among all that happened to its keys.
+            models.Index(
+                fields=["merchant", "-at", "-id"], condition=models.Q(key=None), name="history_without_key"
+            ),
         ]
 
     def __str__(self) -> str:

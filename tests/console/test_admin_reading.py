@@ -16,7 +16,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from keys.admin import reading
+from keys.admin import changelist
+from keys.console import reading
 from keys.demo import bulk
 from keys.demo.progress import ProgressReport
 from keys.models import ApiKey, HistoryEntry, Merchant, RequestLog, User
@@ -54,7 +55,7 @@ QUERIES = {
 
 @pytest.fixture(autouse=True)
 def short_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "PAGE_SIZE", PAGE)
+    monkeypatch.setattr(changelist, "PAGE_SIZE", PAGE)
     monkeypatch.setattr(reading, "STRETCH", STRETCH)
     monkeypatch.setattr(reading, "FOUND", 30)
 

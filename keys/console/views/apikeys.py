@@ -20,7 +20,6 @@ from keys.console.views.access import ConsoleMixin
 from keys.errors import AlreadyCreated, DomainError, NotAllowed, StaleEdit
 from keys.keyformat import Mode
 from keys.models import ApiKey, Merchant
-from keys.models.history import Action
 from keys.permissions import Access, catalogue
 from keys.states import ApiKeyStatus
 
@@ -118,7 +117,7 @@ class ApiKeyPageMixin(ConsoleMixin):
     def page(
         self, request: HttpRequest, key: ApiKey, form: ApiKeyEditForm, status: int = 200, **extra: Any
     ) -> HttpResponse:
-        events = list(self.access.history().filter(key=key).order_by("-at", "-id")[: EVENTS_SHOWN + 1])
+        events = list(self.access.history_of(key).order_by("-at", "-id")[: EVENTS_SHOWN + 1])
         context = {
             "key": key,
             "merchant": key.merchant,
@@ -130,7 +129,7 @@ class ApiKeyPageMixin(ConsoleMixin):
             "last_hour": usage.last_hour(key.pk),
             "status": ApiKeyStatus(key.status),
             "permissions": permission_rows(key),
-            "created": history.latest(key=key, action=Action.KEY_CREATED),
+            "created": history.creation(key=key),
             "events": events[:EVENTS_SHOWN],
             "more_events": len(events) > EVENTS_SHOWN,
             "latest": history.latest_change(key=key),

@@ -1,5 +1,7 @@
 """The grid: one view for the page and for the part of it that a search, a filter, a sort or a page turn replaces."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.db.models import Model, QuerySet
@@ -56,35 +58,45 @@ class GridView(ConsoleMixin, View):
         return response
 
     def grid_context(self) -> dict[str, Any]:
-        filterset = self.filterset_class(self.request.GET, queryset=self.rows(), request=self.request)
-        filterset.few = self.few
-        found = filterset.qs
+        filterset = self.filters()
         sort = self.table_class.sort_named(self.request.GET.get("sort", ""))
-        page = self.page(found, self.table_class.orderings[sort], few=filterset.few)
-        self.decorate(page.rows)
-        known = filterset.known_count()
-        count, capped = count_up_to(found) if known is None else (known, False)
-        return {
+        found = self.find(filterset, self.table_class.orderings[sort])
+        rows = found["page"].rows
+        self.decorate(rows)
+        return found | {
             "filter": filterset,
             "pills": list(filterset.pills()),
-            "table": self.table_class(page.rows, sort=sort, empty_text=""),
-            "page": page,
-            "count": count,
-            "capped": capped,
+            "table": self.table_class(rows, sort=sort, empty_text=""),
             "noun": self.noun,
             "exportable": self.exportable,
             "empty_template": self.empty_template,
         }
 
-    def page(self, found: "QuerySet[Any]", ordering: Ordering, *, few: bool) -> Page[Model]:
+    def filters(self) -> Any:
+        return self.filterset_class(self.request.GET, queryset=self.rows(), request=self.request)
+
+    def find(self, filterset: Any, ordering: Ordering) -> dict[str, Any]:
+        """A page of the rows that the filters leave, and how many there are, counted so far that it can be told."""
+        filterset.few = self.few
+        rows = filterset.qs
+        page = self.turned_to(partial(paginate, rows, ordering, few=filterset.few))
+        known = filterset.known_count()
+        count, capped = count_up_to(rows) if known is None else (known, False)
+        return {"page": page, "count": count, "capped": capped}
+
+    @property
+    def cursors(self) -> dict[str, str]:
+        """What the address says of where its page begins or ends."""
+        return {name: self.request.GET.get(name, "") for name in ("after", "before")}
+
+    def turned_to(self, page_at: Callable[..., Page[Model]]) -> Page[Model]:
         """The page that the address asks for; the first one where its cursor is broken or leads beyond the rows."""
-        after, before = (self.request.GET.get(name, "") for name in ("after", "before"))
         try:
-            page = paginate(found, ordering, size=PAGE_SIZE, after=after, before=before, few=few)
+            page = page_at(size=PAGE_SIZE, **self.cursors)
         except BadCursor:
             page = None
-        if page is None or ((after or before) and not page.rows):
-            page = paginate(found, ordering, size=PAGE_SIZE, few=few)
+        if page is None or (any(self.cursors.values()) and not page.rows):
+            page = page_at(size=PAGE_SIZE)
         return page
 
 

@@ -150,8 +150,8 @@ class MerchantDetailView(MerchantPageMixin, View):
                 "proof": proof.of_merchant(merchant),
                 "loss": losses.last_24_hours(),
                 "usage": self.access.usage([merchant])[merchant.pk],
-                "events": self.access.history()
-                .filter(merchant=merchant, key=None)
+                "events": self.access.history_of(merchant)
+                .filter(key=None)
                 .order_by("-at", "-id")[:EVENTS_SHOWN],
             }
         )

@@ -13,17 +13,20 @@ from keys import access, people
 from keys.access import Step
 from keys.console.actors import actor_of
 from keys.console.filters import PersonFilter
+from keys.console.keyset import Ordering
 from keys.console.people_forms import PlatformInviteForm, PlatformRoleForm
+from keys.console.reading import Reading
 from keys.console.stepup import require_proof
 from keys.console.tables import PersonTable
 from keys.console.views.access import ConsoleMixin
 from keys.console.views.grid import GridView
 from keys.console.views.invitations import InviteView, waiting
 from keys.errors import DomainError
-from keys.models import User
+from keys.models import HistoryEntry, User
 from keys.models.access import PlatformRole
 
 EVENTS_SHOWN = 50
+NEWEST_FIRST = Ordering(("at", "id"), descending=True)
 
 
 class PeopleMixin(ConsoleMixin):
@@ -69,18 +72,21 @@ class PersonPageMixin(PeopleMixin):
     def page(
         self, request: HttpRequest, person: User, form: PlatformRoleForm, status: int = 200
     ) -> HttpResponse:
-        named = Q(before__person=person.username) | Q(after__person=person.username)
         context = {
             "person": person,
             "role": access.role_of(person),
             "roles": list(PlatformRole),
             "form": form,
             "memberships": person.memberships.select_related("merchant").order_by("merchant__sort_name"),
-            "events": self.access.history()
-            .filter(named, merchant=None)
-            .order_by("-at", "-id")[:EVENTS_SHOWN],
+            "events": self.events_of(person),
         }
         return render(request, "keys/person_detail.html", context, status=status)
+
+    def events_of(self, person: User) -> list[HistoryEntry]:
+        """What happened to them, as far back as a page looks."""
+        named = Q(before__person=person.username) | Q(after__person=person.username)
+        of_the_platform = Reading(self.access.history().filter(merchant=None), NEWEST_FIRST)
+        return of_the_platform.seeking(lambda rows: rows.filter(named)).page(size=EVENTS_SHOWN).rows
 
 
 class PersonDetailView(PersonPageMixin, View):

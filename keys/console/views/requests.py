@@ -1,5 +1,6 @@
 """The request log: what a merchant account's keys did, request by request."""
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from django.views.generic import View
 
 from keys.console import exports
 from keys.console.filters import RequestFilter
-from keys.console.keyset import unindexed
+from keys.console.keyset import paginate, unindexed
 from keys.console.tables import RequestTable
 from keys.console.views.access import ConsoleMixin
 from keys.console.views.grid import GridView
@@ -77,9 +78,9 @@ class RequestExportView(MerchantRequests, View):
 
     def get(self, request: HttpRequest, **_: Any) -> HttpResponseBase:
         filterset = RequestFilter(request.GET, queryset=self.entries(), request=request)
+        sort = RequestTable.sort_named(request.GET.get("sort", ""))
         return exports.export(
-            filterset.qs,
-            RequestTable.orderings[RequestTable.sort_named(request.GET.get("sort", ""))],
+            partial(paginate, filterset.qs, RequestTable.orderings[sort]),
             values=values_of,
             columns=COLUMNS,
             name=f"requests-{self.account.public_id}",

@@ -11,10 +11,9 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from keys.console.keyset import BadCursor, Ordering, Page, paginate, seek
+from keys.console.keyset import BadCursor, Ordering, Page, paginate, seek, unindexed
 from keys.identifiers import first_id_at
 
-PAGE_SIZE = 100
 # How many rows a page looks through for what no index finds.
 STRETCH = 20_000
 # How many rows a search names at most.
@@ -26,7 +25,7 @@ Sieve = Callable[[Rows], Rows]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Of `rows` those `since` a moment that `sieves` let through.
+    """Of `rows` those `since` a moment and before `until` that `sieves` let through.
 
     `few` says that the rows are named by their ids, `truncated` that there are more than FOUND of them.
     """
@@ -35,6 +34,7 @@ class Reading:
     ordering: Ordering
     sieves: tuple[Sieve, ...] = ()
     since: datetime | None = None
+    until: datetime | None = None
     few: bool = False
     truncated: bool = False
 
@@ -55,34 +55,52 @@ class Reading:
         """Whether there is something to look for that no index finds."""
         return bool(self.sieves) and not self.few
 
-    def page(self, *, after: str, before: str) -> Page[Any]:
+    def within(self) -> Rows:
+        """The rows of the time asked for, whatever the sieves say of them."""
+        return self._bounded(self._bounded(self.rows, "since"), "until")
+
+    def page(self, *, size: int, after: str = "", before: str = "") -> Page[Any]:
         """The page that these cursors ask for; the first one where they are broken."""
         try:
-            return self._page(after=after, before=before)
+            return self._page(size, after=after, before=before)
         except BadCursor:
-            return self._page(after="", before="")
+            return self._page(size, after="", before="")
 
-    def _page(self, **cursors: str) -> Page[Any]:
+    def _page(self, size: int, *, after: str, before: str) -> Page[Any]:
+        backwards = bool(before) and not after
+        from_the_newest = self.ordering.descending != backwards
+        near, far = ("until", "since") if from_the_newest else ("since", "until")
+        # A cursor lies on the near side, and bounds it already: of two bounds SQLite may choose the wider one.
+        rows = self._bounded(self.rows, near, by_index=not (after or before))
+        wanted = self._bounded(rows, far)
         if self.looks_through:
             return seek(
-                self.rows,
+                rows,
                 self._sieved,
                 self.ordering,
-                size=PAGE_SIZE,
+                size=size,
                 stretch=STRETCH,
-                until=self._recent(),
-                **cursors,
+                until=wanted,
+                after=after,
+                before=before,
             )
-        rows = self._sieved(self._recent())
-        return paginate(rows, self.ordering, size=PAGE_SIZE, few=self.few, **cursors)
+        return paginate(
+            self._sieved(wanted), self.ordering, size=size, few=self.few, after=after, before=before
+        )
 
-    def _recent(self) -> Rows:
-        """The rows since the moment, told by the column that their order begins with: ids begin with the time."""
-        if self.since is None:
-            return self.rows
+    def _bounded(self, rows: Rows, side: str, *, by_index: bool = True) -> Rows:
+        """The rows on this side of the moment, told by the column that their order begins with."""
+        moment: datetime | None = getattr(self, side)
+        if moment is None:
+            return rows
         column = self.ordering.columns[0]
-        least = first_id_at(self.since) if column == "id" else self.since
-        return self.rows.filter(**{f"{column}__gte": least})
+        # Ids begin with the time.
+        bound = first_id_at(moment) if column == "id" else moment
+        comparison = "gte" if side == "since" else "lt"
+        if by_index:
+            return rows.filter(**{f"{column}__{comparison}": bound})
+        bounded: Rows = rows.alias(place=unindexed(column)).filter(**{f"place__{comparison}": bound})
+        return bounded
 
     def _sieved(self, rows: Rows) -> Rows:
         for sieve in self.sieves:
