@@ -11,7 +11,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
@@ -27,7 +26,6 @@ from keys.models.history import Action
 SHELF_LIFE = timedelta(days=7)
 # For one team, or for the platform: more, and somebody sends mail for mail's sake.
 WAITING_MAX = 100
-EMAIL_MAX = 254
 
 
 class InvitationToken:
@@ -63,7 +61,7 @@ def invite(
 
     Raises InvalidField, also for somebody who is there already.
     """
-    email = clean_email(email)
+    email = people.clean_email(email)
     _require_newcomer(email, merchant)
     waiting = Invitation.objects.filter(merchant=merchant, accepted_at=None, withdrawn_at=None)
     if waiting.count() >= WAITING_MAX:
@@ -165,19 +163,6 @@ def accept(*, invitation: Invitation, person: User, actor: Actor) -> None:
         )
     _use(invitation)
     _welcome(person, invitation, actor)
-
-
-def clean_email(text: str) -> str:
-    email = text.strip()
-    try:
-        validate_email(email)
-    except ValidationError as error:
-        raise InvalidField(
-            "email", "That is not an e-mail address.", "Write it like ada@example.com."
-        ) from error
-    if len(email) > EMAIL_MAX:
-        raise InvalidField("email", f"An e-mail address has at most {EMAIL_MAX} characters.")
-    return User.objects.normalize_email(email)
 
 
 def _require_newcomer(email: str, merchant: Merchant | None) -> None:

@@ -5,16 +5,20 @@ Whatever happens at once, an active administrator is left: steps that could take
 """
 
 from django.contrib.auth.models import Group
-from django.db import transaction
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
 from keys import access, history
-from keys.errors import IllegalTransition, LastAdministrator
+from keys.errors import IllegalTransition, InvalidField, LastAdministrator
 from keys.history import Actor
 from keys.models import Invitation, User
 from keys.models.access import PlatformRole
 from keys.models.history import Action
+
+EMAIL_MAX = 254
 
 
 @transaction.atomic
@@ -62,6 +66,50 @@ def reactivate(*, person: User, actor: Actor, reason: str = "") -> User:
         raise IllegalTransition(f"{current} is active already.", "There is nothing left to do.")
     User.objects.filter(pk=current.pk).update(is_active=True)
     return _moved(current, Action.PERSON_REACTIVATED, actor=actor, reason=reason)
+
+
+@transaction.atomic
+def change_email(*, person: User, email: str, actor: Actor) -> User:
+    """Give `person` another e-mail address, or none; raises InvalidField, also where it is somebody else's."""
+    email = clean_email(email) if email else ""
+    current = _locked(person)
+    if current.email == email:
+        return current
+    if email and not is_free(email, person=current):
+        raise InvalidField("email", "Somebody else has this address.", "Choose another one.")
+    try:
+        with transaction.atomic():
+            User.objects.filter(pk=current.pk).update(email=email)
+    except IntegrityError as error:
+        raise InvalidField("email", "Somebody else was first with this address.") from error
+    history.write(
+        Action.PERSON_EMAIL_CHANGED,
+        actor=actor,
+        merchant=None,
+        before=_told(current, email=current.email),
+        after=_told(current, email=email),
+    )
+    current.email = email
+    return current
+
+
+def clean_email(text: str) -> str:
+    email = text.strip()
+    try:
+        validate_email(email)
+    except ValidationError as error:
+        raise InvalidField(
+            "email", "That is not an e-mail address.", "Write it like ada@example.com."
+        ) from error
+    if len(email) > EMAIL_MAX:
+        raise InvalidField("email", f"An e-mail address has at most {EMAIL_MAX} characters.")
+    return User.objects.normalize_email(email)
+
+
+def is_free(email: str, *, person: User) -> bool:
+    """Whether nobody but `person` has this address, or a user name that reads like it and would pose as theirs."""
+    theirs = Q(email__iexact=email) | Q(username__iexact=email)
+    return not User.objects.filter(theirs).exclude(pk=person.pk).exists()
 
 
 def having(role: PlatformRole) -> Q:

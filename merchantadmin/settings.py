@@ -185,7 +185,12 @@ ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 # By address, and for the second by name and browser: keys/console/attempts.py.
-ACCOUNT_RATE_LIMITS = {"login": "30/m/ip", "login_failed": "20/5m/ip,5/5m/key"}
+ACCOUNT_RATE_LIMITS = {
+    "login": "30/m/ip",
+    "login_failed": "20/5m/ip,5/5m/key",
+    # Each sends a letter to an address that somebody has typed.
+    "manage_email": "5/m/user",
+}
 # How long proof of who is there counts as recent: after that, a step that can do harm asks for it again.
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 30 * 60
 # Whether people with a role on the platform have to set up a second factor before anything else.

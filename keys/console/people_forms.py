@@ -6,7 +6,7 @@ from django import forms
 from django.contrib.auth.password_validation import password_validators_help_text_html, validate_password
 from django.core.exceptions import ValidationError
 
-from keys import invitations
+from keys import people
 from keys.console.forms import DomainForm, clean_person_name
 from keys.models import Invitation, User
 from keys.models.access import PlatformRole, TeamRole
@@ -23,17 +23,50 @@ def role_field(roles: type[PlatformRole] | type[TeamRole], initial: str) -> form
     )
 
 
-class InviteForm(DomainForm):
-    email = forms.CharField(
-        label="E-mail address",
-        help_text="The link goes there. It works for 7 days, once.",
-        max_length=invitations.EMAIL_MAX,
+def email_field(
+    label: str, help_text: str = "", *, autocomplete: str = "off", **more: Any
+) -> forms.CharField:
+    return forms.CharField(
+        label=label,
+        help_text=help_text,
+        max_length=people.EMAIL_MAX,
         error_messages={"required": "Enter an e-mail address."},
-        widget=forms.EmailInput(attrs={"autocomplete": "off"}),
+        widget=forms.EmailInput(attrs={"autocomplete": autocomplete}),
+        **more,
     )
 
+
+class InviteForm(DomainForm):
+    email = email_field("E-mail address", "The link goes there. It works for 7 days, once.")
+
     def clean_email(self) -> str:
-        return str(self.cleaned("email", invitations.clean_email))
+        return str(self.cleaned("email", people.clean_email))
+
+
+class OwnEmailForm(DomainForm):
+    """Another e-mail address for `person`, who asks for it."""
+
+    email = email_field("New e-mail address", autocomplete="email")
+
+    def __init__(self, *args: Any, person: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.person = person
+
+    def clean_email(self) -> str:
+        email = str(self.cleaned("email", people.clean_email))
+        if email.lower() == self.person.email.lower():
+            raise ValidationError("That is your address already.")
+        return email
+
+
+class PersonEmailForm(DomainForm):
+    """Somebody else's, or none."""
+
+    email = email_field("E-mail address", "Without one, they cannot be sent a link.", required=False)
+
+    def clean_email(self) -> str:
+        typed = self.cleaned_data.get("email")
+        return str(self.cleaned("email", people.clean_email)) if typed else ""
 
 
 class PlatformInviteForm(InviteForm):

@@ -4,6 +4,7 @@ from django.views.generic import RedirectView
 from keys.console.views import (
     apikeys,
     developers,
+    email,
     history,
     invitations,
     merchants,
@@ -48,6 +49,7 @@ urlpatterns = [
     path("people/invite/", people.PersonInviteView.as_view(), name="person-invite"),
     path("people/<person:pk>/", people.PersonDetailView.as_view(), name="person-detail"),
     path("people/<person:pk>/role/", people.PersonRoleView.as_view(), name="person-role"),
+    path("people/<person:pk>/email/", people.PersonEmailView.as_view(), name="person-email"),
     path("people/<person:pk>/deactivate/", people.PersonDeactivateView.as_view(), name="person-deactivate"),
     path("people/<person:pk>/reactivate/", people.PersonReactivateView.as_view(), name="person-reactivate"),
     path(
@@ -92,5 +94,7 @@ urlpatterns = [
     path("keys/<key_id:pk>/copy/", secrets.ApiKeyCopyView.as_view(), name="apikey-copy"),
     path("requests/<request_id:pk>/", requests.RequestDetailView.as_view(), name="request-detail"),
     path("profile/", profile.ProfileView.as_view(), name="profile"),
+    path("profile/email/", email.EmailView.as_view(), name="profile-email"),
+    path("profile/email/<str:token>/", email.EmailConfirmView.as_view(), name="profile-email-confirm"),
     path("components/", profile.ComponentsView.as_view(), name="components"),
 ]

@@ -33,6 +33,7 @@ class Action(models.TextChoices):
     PERSON_DEACTIVATED = "person.deactivated", "Person deactivated"
     PERSON_REACTIVATED = "person.reactivated", "Person reactivated"
     PERSON_REMOVED = "person.removed", "Person removed"
+    PERSON_EMAIL_CHANGED = "person.email_changed", "E-mail address changed"
     PERSON_FACTORS_RESET = "person.factors_reset", "Second factor reset"
     SECRETS_ROTATED = "secrets.rotated", "Encryption rotated"
 

@@ -9,11 +9,12 @@ from django.test import override_settings
 from playwright.sync_api import Page, expect
 
 from keys.console.attempts import ACTION, APP, STRANGER
+from keys.console.email_change import token_for
 from keys.models import User
 from tests.authenticators import give_recovery_codes, give_totp
 from tests.browser import console
-from tests.browser.scene import UNBREAKABLE, Scene
-from tests.browser.views import NOBODY, at, view
+from tests.browser.scene import LONGEST_EMAIL, UNBREAKABLE, Scene
+from tests.browser.views import CLERK, NOBODY, at, view
 from tests.factories import PASSWORD, UserFactory
 from tests.sessions import lapse
 
@@ -37,9 +38,17 @@ def keyed() -> User:
     return person
 
 
-def passkey_address(step: str) -> str:
+def passkey() -> Authenticator:
     found = Authenticator.objects.filter(type=Authenticator.Type.WEBAUTHN, data__name=UNBREAKABLE)
-    return f"/accounts/passkeys/{found.latest('pk').pk}/{step}/"
+    return found.latest("pk")
+
+
+def passkey_address(step: str) -> str:
+    return f"/accounts/passkeys/{passkey().pk}/{step}/"
+
+
+def confirm_address() -> str:
+    return f"/profile/email/{token_for(passkey().user, LONGEST_EMAIL.format('new'))}/"
 
 
 at("authenticator app", lambda scene: "/accounts/authenticator-app/", "Authenticator app")
@@ -51,6 +60,10 @@ at("profile with a passkey", lambda scene: "/profile/", "Profile", person=KEYED)
 at("profile with an app", lambda scene: "/profile/", "Profile", person=GUARDED)
 at("recovery codes", lambda scene: "/accounts/recovery-codes/", "Recovery codes", person=GUARDED)
 at("new recovery codes", lambda scene: "/accounts/recovery-codes/new/", "New recovery codes", person=GUARDED)
+at("change e-mail address", lambda scene: "/profile/email/", "Change e-mail address")
+at("change e-mail address, not by oneself", lambda scene: "/profile/email/", "Change e-mail", person=CLERK)
+at("confirm e-mail address", lambda scene: confirm_address(), "Is ", person=KEYED)
+at("e-mail link that has ended", lambda scene: "/profile/email/x/", "This link does not work")
 at("sessions", lambda scene: "/accounts/sessions/", "Sessions")
 at("confirm with a code", lambda scene: "/accounts/reauthenticate/", "Confirm that", person=GUARDED)
 at("confirmed elsewhere", lambda scene: "/accounts/reauthenticate/done/", "It is you")
@@ -119,3 +132,11 @@ def _(page: Page, scene: Scene) -> None:
     page.get_by_label("Code").fill("000000")
     page.get_by_role("button", name="Sign in", exact=True).click()
     expect(page.get_by_text("Incorrect code.")).to_be_visible()
+
+
+@view("change e-mail address, refused")
+def _(page: Page, scene: Scene) -> None:
+    page.goto("/profile/email/")
+    page.get_by_label("New e-mail address").fill(UNBREAKABLE)
+    page.get_by_role("button", name="Change e-mail address").click()
+    expect(page.get_by_text("That is not an e-mail address.")).to_be_visible()

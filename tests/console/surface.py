@@ -125,6 +125,8 @@ def sent(name: str, subject: str, account: Account, person: User) -> dict[str, s
         "member-role": {"role": "owner"},
         "person-invite": {"email": "new@example.com", "role": "viewer"},
         "person-role": {"role": "operator"},
+        "person-email": {"email": "new@example.com"},
+        "profile-email": {"email": "new@example.com"},
         "profile": {"theme": "dark"},
     }
     form = forms.get(name, {})

@@ -41,8 +41,10 @@ IDS = (ApiKeyIdConverter, InvitationIdConverter, MemberIdConverter, MerchantIdCo
 NOBODYS_NUMBER = 987_654_321
 # To the others but one door is shown.
 HEADERS = defaultdict(lambda: [{}], owner=[{}, {"HX-Request": "true"}, {"Accept": "application/json"}])
-# A row, without the link of an invitation: nobody comes to another's by counting, and test_joining.py has the rest.
-ROWS = sorted(row for row in offered() if kinds(row.split()[1]) and "invitation-join" not in row)
+# A row, without what a letter leads to: nobody comes to another's by counting, and test_joining.py and
+# test_email_address.py have the rest.
+BY_LETTER = ("invitation-join", "profile-email-confirm")
+ROWS = sorted(row for row in offered() if kinds(row.split()[1]) and not row.endswith(BY_LETTER))
 # What is nothing to others of the platform, who see every account.
 OF_PEOPLE = {PersonConverter, InvitationIdConverter}
 

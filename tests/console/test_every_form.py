@@ -21,6 +21,7 @@ from django.urls import resolve
 from django.utils import timezone
 
 from keys import merchants, people
+from keys.console.email_change import token_for
 from keys.history import Actor
 from keys.models import User
 from tests.authenticators import give_totp
@@ -212,7 +213,7 @@ def test_no_form_of_the_console_takes_more_than_it_shows(client: Client, account
     for form in forms_in_the_console(client, person, accounts):
         forms.setdefault((form.name, form.shown), form)
     posts = {row.removeprefix("POST ") for row in offered() if row.startswith("POST ")}
-    assert {name for name, _ in forms} == posts - {"invitation-join"}
+    assert {name for name, _ in forms} == posts - {"invitation-join", "profile-email-confirm"}
 
     assert_takes_what_it_shows_alone(client, list(forms.values()))
 
@@ -230,6 +231,7 @@ def test_no_form_around_the_sign_in_takes_more_than_it_shows(settings: Any, acco
         (stranger, "/accounts/password/reset/", {"email": guarded.email}),
         (stranger, account.address("GET invitation-join"), {"username": "grace", **NEW_PASSWORD}),
         (by_code, "/accounts/reauthenticate/", {"password": PASSWORD}),
+        (by_code, f"/profile/email/{token_for(guarded, 'new@example.com')}/", {}),
         (by_code, "/accounts/password/change/", {"oldpassword": PASSWORD, **NEW_PASSWORD}),
         (by_code, "/accounts/sessions/", {}),
         (by_code, "/accounts/logout/", {}),

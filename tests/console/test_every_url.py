@@ -5,11 +5,13 @@ The addresses come from the resolver itself. One that is not told about in the t
 
 import re
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from keys.console import email_change
 from keys.identifiers import API_KEY, HISTORY, INVITATION, MEMBERSHIP, MERCHANT, REQUEST, encode, new_id
 from keys.models import ApiKey, HistoryEntry, Membership, RequestLog, User
 from tests.console.page import page_of
@@ -50,6 +52,7 @@ CONSOLE = {
     "people/invite/": FORM,
     "people/<person:pk>/": PAGE,
     "people/<person:pk>/role/": ACTION,
+    "people/<person:pk>/email/": ACTION,
     "people/<person:pk>/deactivate/": ACTION,
     "people/<person:pk>/reactivate/": ACTION,
     "invitations/<invitation_id:pk>/resend/": ACTION,
@@ -62,6 +65,8 @@ CONSOLE = {
     "keys/<key_id:pk>/copy/": ACTION,
     "requests/<request_id:pk>/": PAGE,
     "profile/": FORM,
+    "profile/email/": FORM,
+    "profile/email/<str:token>/": FORM,
     "components/": PAGE,
 }
 # Open to whoever has the link: test_joining.py.
@@ -129,7 +134,7 @@ def test_every_address_is_told_about_here() -> None:
 
 
 @pytest.fixture
-def subjects(api_key: ApiKey) -> dict[str, str]:
+def subjects(api_key: ApiKey, operator: User) -> dict[str, str]:
     """What the placeholders of the console's routes stand for."""
     [record] = use(api_key, succeeded=1)
     return {
@@ -139,6 +144,7 @@ def subjects(api_key: ApiKey) -> dict[str, str]:
         "<member_id:member>": UserFactory(team=(api_key.merchant, "viewer")).memberships.get().public_id,
         "<invitation_id:pk>": InvitationFactory(merchant=api_key.merchant).public_id,
         "<person:pk>": str(UserFactory().pk),
+        "<str:token>": email_change.token_for(operator, "new@example.com"),
     }
 
 
@@ -173,7 +179,7 @@ def test_the_console_sends_a_stranger_to_sign_in_and_does_nothing(
         for method in METHODS:
             response = client.generic(method, f"{here}?a=b")
             assert response.status_code == 302, (method, route)
-            assert response["Location"] == f"/accounts/login/?next={page}{query}", (method, route)
+            assert response["Location"] == f"/accounts/login/?next={quote(page)}{query}", (method, route)
     assert rows() == before
 
 
@@ -200,7 +206,7 @@ def test_the_console_answers_a_person_who_is_signed_in(console: Client, subjects
             assert console.head(here).status_code == status, route
 
 
-WITH_AN_ID = [route for route in CONSOLE if "<" in route and "<person:" not in route]
+WITH_AN_ID = [route for route in CONSOLE if "<" in route and "<person:" not in route and "<str:" not in route]
 OWN_PREFIX = {"merchants": MERCHANT, "keys": API_KEY, "requests": REQUEST, "invitations": INVITATION}
 
 

@@ -80,6 +80,7 @@ TABLE = {
     "POST person-invite": "            --+ --- --- -",
     "GET person-detail": "             --+ --- --- -",
     "POST person-role": "              --+ --- --- -",
+    "POST person-email": "             --+ --- --- -",
     "POST person-deactivate": "        --+ --- --- -",
     "POST person-reactivate": "        --+ --- --- -",
     # To whom the link is, is tested in test_joining.py; here it is for nobody of these.
@@ -87,6 +88,11 @@ TABLE = {
     "POST invitation-join": "          xxx xxx xxx x",
     "GET profile": "                   +++ +++ +++ +",
     "POST profile": "                  +++ +++ +++ +",
+    "GET profile-email": "             +++ +++ +++ +",
+    # Where mail is sent everybody may: test_email_address.py. There it is also told to whom a link belongs.
+    "POST profile-email": "            xx+ xxx xxx x",
+    "GET profile-email-confirm": "     --- --- --- -",
+    "POST profile-email-confirm": "    --- --- --- -",
     "GET components": "                x++ xxx xxx x",
 }
 # What a stranger may open; everything else leads to the sign-in.

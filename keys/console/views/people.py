@@ -11,17 +11,19 @@ from django.views.generic import View
 
 from keys import access, people
 from keys.access import Step
+from keys.console import email_change
 from keys.console.actors import actor_of
 from keys.console.filters import PersonFilter
+from keys.console.forms import DomainForm
 from keys.console.keyset import Ordering
-from keys.console.people_forms import PlatformInviteForm, PlatformRoleForm
+from keys.console.people_forms import PersonEmailForm, PlatformInviteForm, PlatformRoleForm
 from keys.console.reading import Reading
 from keys.console.stepup import require_proof
 from keys.console.tables import PersonTable
 from keys.console.views.access import ConsoleMixin
 from keys.console.views.grid import GridView
 from keys.console.views.invitations import InviteView, waiting
-from keys.errors import DomainError
+from keys.errors import DomainError, InvalidField
 from keys.models import HistoryEntry, User
 from keys.models.access import PlatformRole
 
@@ -70,13 +72,18 @@ class PersonListView(PeopleMixin, GridView):
 
 class PersonPageMixin(PeopleMixin):
     def page(
-        self, request: HttpRequest, person: User, form: PlatformRoleForm, status: int = 200
+        self, request: HttpRequest, person: User, refused: DomainForm | None = None, status: int = 200
     ) -> HttpResponse:
+        """The page with its forms as they are stored, but for one that was refused."""
+        role = PlatformRoleForm(initial={"role": access.role_of(person) or ""})
+        email = PersonEmailForm(initial={"email": person.email})
         context = {
             "person": person,
             "role": access.role_of(person),
             "roles": list(PlatformRole),
-            "form": form,
+            "form": refused,
+            "role_form": refused if isinstance(refused, PlatformRoleForm) else role,
+            "email_form": refused if isinstance(refused, PersonEmailForm) else email,
             "memberships": person.memberships.select_related("merchant").order_by("merchant__sort_name"),
             "events": self.events_of(person),
         }
@@ -91,9 +98,7 @@ class PersonPageMixin(PeopleMixin):
 
 class PersonDetailView(PersonPageMixin, View):
     def get(self, request: HttpRequest, pk: int) -> HttpResponse:
-        person = self.person(pk)
-        role = access.role_of(person)
-        return self.page(request, person, PlatformRoleForm(initial={"role": role or ""}))
+        return self.page(request, self.person(pk))
 
 
 class PersonRoleView(PersonPageMixin, View):
@@ -114,6 +119,25 @@ class PersonRoleView(PersonPageMixin, View):
             return self.page(request, person, form, status=422)
         messages.success(request, f"Role of {person} saved. It counts from the next page on.")
         return redirect("merchant-list") if person == self.user else redirect("person-detail", pk)
+
+
+class PersonEmailView(PersonPageMixin, View):
+    http_method_names = ["post"]
+
+    def post(self, request: HttpRequest, pk: int) -> HttpResponse:
+        person = self.person(pk)
+        form = PersonEmailForm(request.POST)
+        if not form.is_valid():
+            return self.page(request, person, form, status=422)
+        back = reverse("person-detail", args=[pk])
+        require_proof(request, f"change the e-mail address of {person}", back=back)
+        try:
+            email_change.change(request, person, form.cleaned_data["email"], by=self.user)
+        except InvalidField as error:
+            form.refuse(error)
+            return self.page(request, person, form, status=422)
+        messages.success(request, f"E-mail address of {person} saved.")
+        return redirect("person-detail", pk)
 
 
 class PersonMoveView(PeopleMixin, View):
