@@ -13,12 +13,13 @@ from django.db import connection, transaction
 from django.test import TestCase
 
 from keys import access, usage, vault
+from keys.access import Step
 from keys.demo import people, story
 from keys.demo.progress import ProgressReport
 from keys.demo.rhythms import Span
 from keys.demo.scenes import Stage
 from keys.history import Actor
-from keys.models import ApiKey, HistoryEntry, Invitation, Merchant, RequestLog, User
+from keys.models import ApiKey, HistoryEntry, Invitation, Membership, Merchant, RequestLog, User
 from keys.models.access import PlatformRole, TeamRole
 from keys.models.history import Action
 from keys.outcomes import FailureCause
@@ -192,9 +193,41 @@ class TestStory(TestCase):
     def test_histories_look_lived_in(self) -> None:
         of_merchants = {action for action in Action if action.startswith(("merchant.", "key."))}
         told = set(HistoryEntry.objects.values_list("action", flat=True))
-        assert told == of_merchants | {Action.PERSON_INVITED}
+        assert told == of_merchants | {Action.PERSON_INVITED, Action.PERSON_JOINED}
         assert HistoryEntry.objects.values("actor_name").distinct().count() >= 5
         assert HistoryEntry.objects.filter(action=Action.KEY_DISABLED).exclude(reason="").exists()
+
+    def test_nobody_has_done_what_they_may_not_do(self) -> None:
+        """A row is told by its action; the steps of the platform's own staff have no other key to be weaker with."""
+        allowed = {
+            Action.KEY_COPIED: Step.COPY_KEY,
+            Action.KEY_REVOKED: Step.REVOKE_KEY,
+            Action.KEY_CREATED: Step.CREATE_KEY,
+            Action.KEY_DISABLED: Step.DISABLE_KEY,
+            Action.KEY_UPDATED: Step.CHANGE_KEY,
+            Action.MERCHANT_CREATED: Step.CREATE_MERCHANT,
+            Action.MERCHANT_DISABLED: Step.DISABLE_MERCHANT,
+        }
+        roles = {person.pk: access.role_of(person) for person in people.present()}
+        seen = HistoryEntry.objects.filter(action__in=allowed).values_list("actor_user", "action").distinct()
+        assert {Action(action) for _, action in seen} == set(allowed)
+        wrong = [
+            (who, action) for who, action in seen if allowed[action] not in access.ROLE_STEPS[roles[who]]
+        ]
+        assert wrong == []
+
+    def test_whoever_is_in_a_team_has_come_into_it(self) -> None:
+        joined = {
+            (row.merchant_id, row.actor_user_id, row.after["role"], row.at)
+            for row in HistoryEntry.objects.filter(action=Action.PERSON_JOINED)
+        }
+        members = Membership.objects.select_related("merchant")
+        assert joined == {
+            (each.merchant_id, each.user_id, each.get_role_display(), each.created_at) for each in members
+        }
+        assert all(each.created_at > each.merchant.created_at for each in members)
+        invited = HistoryEntry.objects.get(action=Action.PERSON_INVITED, merchant__isnull=False)
+        assert invited.merchant.memberships.get(user=invited.actor_user).role == TeamRole.OWNER
 
     def test_nobody_can_sign_in_as_a_demo_person(self) -> None:
         everybody = User.objects.all()
@@ -284,7 +317,8 @@ def test_the_same_seed_tells_the_same_story_with_other_secrets() -> None:
 def test_the_story_can_be_told_at_any_hour_and_with_any_seed() -> None:
     for seed in range(8):
         now = NOW + seed * timedelta(minutes=201)
-        stage = Stage(Span.of_hours(story.HOURS, until=now), [Actor.command("test")], Random(seed))
+        staff = people.Staff(((PlatformRole.ADMINISTRATOR, Actor.command("test")),))
+        stage = Stage(Span.of_hours(story.HOURS, until=now), staff, Random(seed))
         for account in [story.open_account(part, stage) for part in story.PARTS]:
             lives = [account.life, *(told.life for told in story.tell(account, stage))]
             entries = [entry for life in lives for entry in life.history]

@@ -8,6 +8,7 @@ from random import Random
 import pytest
 from django.core.management import CommandError, call_command
 
+from keys.access import Step
 from keys.demo import people
 from keys.demo.live import Address, Traffic, TrafficError, find_holders
 from keys.keyformat import PATTERN
@@ -19,12 +20,12 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def demo_key() -> ApiKey:
-    actor = people.hire()[0]
+    actor = people.hire().who_may(Step.CREATE_MERCHANT)[0]
     return ApiKeyFactory(merchant=MerchantFactory(actor=actor), actor=actor)
 
 
 def demo_sibling(key: ApiKey, **given) -> ApiKey:
-    return ApiKeyFactory(merchant=key.merchant, actor=people.hire()[0], **given)
+    return ApiKeyFactory(merchant=key.merchant, actor=people.hire().who_may(Step.CREATE_MERCHANT)[0], **given)
 
 
 def traffic_to(url: str, *, seed: int = 1) -> Traffic:
@@ -54,8 +55,8 @@ def test_only_demo_keys_that_this_machine_may_use_are_read(demo_key: ApiKey) -> 
     demo_sibling(demo_key, name="Expired", expired=True)
     demo_sibling(demo_key, name="Ended", revoked=True)
     off = demo_sibling(demo_key, name="Off", disabled=True)
-    closed = MerchantFactory(actor=people.hire()[0], disabled=True)
-    ApiKeyFactory(merchant=closed, actor=people.hire()[0])
+    closed = MerchantFactory(actor=people.hire().who_may(Step.CREATE_MERCHANT)[0], disabled=True)
+    ApiKeyFactory(merchant=closed, actor=people.hire().who_may(Step.CREATE_MERCHANT)[0])
     usable, disabled = find_holders(count=40, random=Random(1))
     assert [holder.secret for holder in usable] == [demo_key.secret]
     assert [holder.secret for holder in disabled] == [off.secret]

@@ -15,7 +15,8 @@ from django.db import connection
 from keys import chain, history, lifecycle, merchants, search, states
 from keys.demo import tables
 from keys.history import Actor
-from keys.models import ApiKey, Change, HistoryEntry, HistoryHead, Merchant, MerchantTerm
+from keys.models import ApiKey, Change, HistoryEntry, HistoryHead, Merchant, MerchantTerm, User
+from keys.models.access import TeamRole
 from keys.models.history import Action
 from keys.models.verifier import ChangeKind
 from keys.naming import fold
@@ -56,6 +57,8 @@ class MerchantLife(Life):
         self.merchant = merchants.compose(name=name, website=website, actor=actor, at=at)
         born = merchants.compose_creation(merchant=self.merchant, actor=actor)
         super().__init__(self.merchant, [born], merchant=self.merchant)
+        # Who came into its team, as what, and when.
+        self.members: list[tuple[User, TeamRole, datetime]] = []
 
     def update(self, *, at: datetime, actor: Actor, **changes: str) -> None:
         """Change the name, the website or both."""
@@ -71,6 +74,16 @@ class MerchantLife(Life):
 
     def enable(self, *, at: datetime, actor: Actor, reason: str) -> None:
         self._move(states.ENABLE_MERCHANT, at=at, actor=actor, reason=reason)
+
+    def welcome(self, *, at: datetime, actor: Actor, role: TeamRole) -> None:
+        """Have a person come into the team, whatever else has been told of the account already."""
+        if actor.user is None or at < self.merchant.created_at:
+            raise ValueError(f"{actor.name} cannot come into the team of {self.merchant} at {at}")
+        facts = {"person": actor.user.username, "email": actor.user.email, "role": role.label}
+        self.members.append((actor.user, role, at))
+        self.history.append(
+            history.compose(Action.PERSON_JOINED, actor=actor, merchant=self.merchant, after=facts, at=at)
+        )
 
 
 class KeyLife(Life):

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from django.db import transaction
 
+from keys.access import Step
 from keys.demo import calls, names, people, tables, traffic
 from keys.demo.biographies import KeyLife, MerchantLife, save
 from keys.demo.calls import Call, Habit
@@ -98,7 +99,7 @@ class _Builder:
         self.clients: list[Client] = []
         self._keys = keys
         self._random = random
-        self._actors = people.hire()
+        self._staff = people.hire()
         self._curves: dict[tuple[Rhythm, int], tuple[float, ...]] = {}
         self._phases: dict[tuple[Role, str, str, Habit], tuple[Phase, ...]] = {}
 
@@ -120,9 +121,10 @@ class _Builder:
     def _account(self, age: float) -> MerchantLife:
         name, website = names.business(self._random)
         at = self._latest - AGE + age * (AGE - DAY)
-        life = MerchantLife(name=name, website=website, at=at, actor=self._actor())
+        life = MerchantLife(name=name, website=website, at=at, actor=self._actor(Step.CREATE_MERCHANT))
         if self._random.random() < DISABLED_MERCHANTS:
-            life.disable(at=self._between(at, self._latest), actor=self._actor(), reason="Documents missing")
+            disabled_at, actor = self._between(at, self._latest), self._actor(Step.DISABLE_MERCHANT)
+            life.disable(at=disabled_at, actor=actor, reason="Documents missing")
         return life
 
     def _keys_of(self, merchant: Merchant, count: int) -> list[KeyLife]:
@@ -144,7 +146,7 @@ class _Builder:
         life = KeyLife(
             merchant=merchant,
             at=at,
-            actor=self._actor(),
+            actor=self._actor(Step.CREATE_KEY),
             name=name,
             description=random.choice(role.descriptions),
             mode=role.mode,
@@ -153,14 +155,16 @@ class _Builder:
             expires_at=self.span.end + random.randint(1, 400) * DAY if random.random() < 0.1 else None,
         )
         if random.random() < 0.7:
-            life.copy(at=at + timedelta(seconds=random.randint(20, 900)), actor=self._actor())
+            copied_at = at + timedelta(seconds=random.randint(20, 900))
+            life.copy(at=copied_at, actor=self._actor(Step.COPY_KEY))
         chance = random.random()
         if chance < DISABLED_KEYS + REVOKED_KEYS:
             disabled_at = self._between(life.history[-1].at, self._latest)
-            life.disable(at=disabled_at, actor=self._actor(), reason="Not needed at the moment")
+            actor = self._actor(Step.DISABLE_KEY)
+            life.disable(at=disabled_at, actor=actor, reason="Not needed at the moment")
             if chance < REVOKED_KEYS:
                 at = self._between(disabled_at, self._latest)
-                life.revoke(at=at, actor=self._actor(), reason="Nobody missed it")
+                life.revoke(at=at, actor=self._actor(Step.REVOKE_KEY), reason="Nobody missed it")
         return life
 
     def _employ(self, life: KeyLife, role: Role, utc_offset_hours: int) -> None:
@@ -223,5 +227,5 @@ class _Builder:
     def _between(self, start: datetime, end: datetime) -> datetime:
         return start + max(end - start, HOUR) * self._random.random()
 
-    def _actor(self) -> Actor:
-        return self._random.choice(self._actors)
+    def _actor(self, step: Step) -> Actor:
+        return self._random.choice(self._staff.who_may(step))

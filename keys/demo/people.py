@@ -6,13 +6,16 @@ is the last one there is.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX, make_password
 from django.db import transaction
 
 from keys import invitations, teams
+from keys.access import ROLE_STEPS, Step
+from keys.demo.biographies import MerchantLife
 from keys.history import Actor
-from keys.models import Merchant, User
+from keys.models import Membership, User
 from keys.models.access import PlatformRole, TeamRole
 from keys.naming import fold
 from keys.people import give_role
@@ -65,6 +68,16 @@ INVITED = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Staff:
+    """Actors, each with the role on the platform that says which steps they may have taken."""
+
+    people: tuple[tuple[PlatformRole, Actor], ...]
+
+    def who_may(self, step: Step) -> list[Actor]:
+        return [actor for role, actor in self.people if step in ROLE_STEPS[role]]
+
+
 def username_of(first: str, last: str) -> str:
     return f"{PREFIX}{first}-{last}".lower()
 
@@ -76,37 +89,61 @@ def present() -> list[User]:
 
 
 @transaction.atomic
-def hire() -> list[Actor]:
-    """The staff as actors, made where they are missing: without a usable password.
+def hire() -> Staff:
+    """The staff, made where they are missing: without a usable password.
 
     Whoever hires them next waits until the transaction ends.
     """
-    actors = []
+    hired = []
     for number, (first, last, role) in enumerate(STAFF):
         user, is_new = _person(first, last, "merchantadmin.example", is_active=first not in GONE)
         if is_new:
             give_role(user, role)
-        actors.append(
-            Actor(
-                name=user.display_name,
-                user=user,
-                address=f"198.51.100.{20 + 7 * number}",
-                user_agent=BROWSERS[number % len(BROWSERS)],
-            )
-        )
-    return actors
+        hired.append((role, _actor(user, number)))
+    return Staff(tuple(hired))
 
 
-def form_teams(accounts: Iterable[Merchant], *, actor: Actor) -> None:
-    """Put the merchants' own people into their teams, and leave some invitations waiting for an answer."""
-    by_website = {account.website: account for account in accounts}
-    for member in MEMBERS:
+def welcome(lives: Iterable[MerchantLife], *, now: datetime) -> None:
+    """Have the merchants' own people come into their teams, in the lives of accounts that are not saved yet."""
+    by_website = {life.merchant.website: life for life in lives}
+    for number, member in enumerate(MEMBERS):
         user, _ = _person(member.first, member.last, member.employer)
         for website in member.websites:
-            teams.add(user=user, merchant=by_website[website], role=member.role)
+            life = by_website[website]
+            age = now - life.merchant.created_at
+            at = life.merchant.created_at + age * (number + 1) / (2 * len(MEMBERS))
+            life.welcome(at=at, actor=_actor(user, number), role=member.role)
+
+
+def form_teams(lives: Iterable[MerchantLife]) -> None:
+    """Put who was welcomed into the teams of accounts that are saved, and leave some invitations unanswered."""
+    by_website = {life.merchant.website: life for life in lives}
+    for life in by_website.values():
+        for user, held, at in life.members:
+            membership = teams.add(user=user, merchant=life.merchant, role=held)
+            Membership.objects.filter(pk=membership.pk).update(created_at=at)
     for email, website, role in INVITED:
+        inviting = by_website.get(website)
         # Nobody has the token: the link can only be sent again.
-        invitations.invite(email=email, merchant=by_website.get(website), role=role, actor=actor)
+        invitations.invite(
+            email=email,
+            merchant=inviting.merchant if inviting else None,
+            role=role,
+            actor=_owner(inviting) if inviting else Actor.command("seed_demo"),
+        )
+
+
+def _owner(life: MerchantLife) -> Actor:
+    return _actor(next(user for user, role, _ in life.members if role is TeamRole.OWNER), 0)
+
+
+def _actor(user: User, number: int) -> Actor:
+    return Actor(
+        name=user.display_name,
+        user=user,
+        address=f"198.51.100.{20 + 7 * number}",
+        user_agent=BROWSERS[number % len(BROWSERS)],
+    )
 
 
 def _person(first: str, last: str, employer: str, *, is_active: bool = True) -> tuple[User, bool]:

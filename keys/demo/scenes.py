@@ -4,15 +4,17 @@ A scene is data. `play` turns it into the steps of a `KeyLife`, and `client` int
 for what follows from the life itself, so a key disabled five hours ago is refused since then, to the minute.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import ip_network
 from random import Random
 
+from keys.access import Step
 from keys.demo import calls
 from keys.demo.biographies import KeyLife, MerchantLife
 from keys.demo.calls import Habit
+from keys.demo.people import Staff
 from keys.demo.rhythms import HOUR, MINUTE, Rhythm, Span, curve
 from keys.demo.roles import Role, known
 from keys.demo.traffic import Client, Phase
@@ -90,7 +92,7 @@ class Stage:
     """Where scenes play: the moment of the load, the people, the chance."""
 
     span: Span
-    actors: Sequence[Actor]
+    staff: Staff
     random: Random
 
     @property
@@ -106,8 +108,9 @@ class Stage:
             seconds=self.random.randrange(3600), microseconds=self.random.randrange(1_000_000)
         )
 
-    def actor(self) -> Actor:
-        return self.random.choice(self.actors)
+    def actor(self, step: Step) -> Actor:
+        """Somebody who may take this step."""
+        return self.random.choice(self.staff.who_may(step))
 
 
 def to_the_minute(at: datetime) -> datetime:
@@ -131,11 +134,13 @@ def _birth(
 ) -> KeyLife:
     name = scene.former_name or scene.final_name
     if scene.duplicated_from:
-        return earlier[scene.duplicated_from].duplicate(at=at, actor=stage.actor(), name=name)
+        return earlier[scene.duplicated_from].duplicate(
+            at=at, actor=stage.actor(Step.DUPLICATE_KEY), name=name
+        )
     return KeyLife(
         merchant=account.merchant,
         at=at,
-        actor=stage.actor(),
+        actor=stage.actor(Step.CREATE_KEY),
         name=name,
         description=(
             scene.final_description if scene.former_description is None else scene.former_description
@@ -149,26 +154,34 @@ def _birth(
     )
 
 
-Step = tuple[float, Callable[[datetime], None]]
+Event = tuple[float, Callable[[datetime], None]]
 
 
-def _steps(scene: Scene, life: KeyLife, stage: Stage) -> list[Step]:
+def _steps(scene: Scene, life: KeyLife, stage: Stage) -> list[Event]:
     """What happened to the key after its creation, each with how many days ago, in no order."""
     actor = stage.actor
-    steps: list[Step] = [(days, lambda at: life.copy(at=at, actor=actor())) for days in scene.copied_days_ago]
+    steps: list[Event] = [
+        (days, lambda at: life.copy(at=at, actor=actor(Step.COPY_KEY))) for days in scene.copied_days_ago
+    ]
     if changes := _changes(scene, life):
         changed_days_ago = scene.age_days * stage.random.uniform(0.6, 0.9)
-        steps.append((changed_days_ago, lambda at: life.update(at=at, actor=actor(), **changes)))
+        steps.append(
+            (changed_days_ago, lambda at: life.update(at=at, actor=actor(Step.CHANGE_KEY), **changes))
+        )
     for pause in scene.pauses:
         enabled_days_ago = pause.from_days_ago - pause.hours / 24
         steps += [
-            (pause.from_days_ago, _step(life.disable, actor(), pause.because)),
-            (enabled_days_ago, _step(life.enable, actor(), pause.enabled_because)),
+            (pause.from_days_ago, _step(life.disable, actor(Step.DISABLE_KEY), pause.because)),
+            (enabled_days_ago, _step(life.enable, actor(Step.ENABLE_KEY), pause.enabled_because)),
         ]
     if scene.disabled_days_ago is not None:
-        steps.append((scene.disabled_days_ago, _step(life.disable, actor(), scene.disabled_because)))
+        steps.append(
+            (scene.disabled_days_ago, _step(life.disable, actor(Step.DISABLE_KEY), scene.disabled_because))
+        )
     if scene.revoked_days_ago is not None:
-        steps.append((scene.revoked_days_ago, _step(life.revoke, actor(), scene.revoked_because)))
+        steps.append(
+            (scene.revoked_days_ago, _step(life.revoke, actor(Step.REVOKE_KEY), scene.revoked_because))
+        )
     return steps
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from django.db import transaction
 
+from keys.access import Step
 from keys.demo import people, roles, traffic
 from keys.demo.biographies import KeyLife, MerchantLife, save
 from keys.demo.calls import Habit
@@ -136,19 +137,21 @@ def load(*, now: datetime, seed: int, report: ProgressReport, scale: float = 1.0
     """
     with transaction.atomic():
         # Of two loads at once, the second waits here and then finds what the first one made.
-        actors = people.hire()
+        staff = people.hire()
         if is_loaded():
             raise AlreadyLoaded("The demo data is in this database already; nothing was loaded.")
         random = Random(seed)  # noqa: S311 - secrets come from keys.keyformat
-        stage = Stage(Span.of_hours(HOURS, until=now), actors, random)
+        stage = Stage(Span.of_hours(HOURS, until=now), staff, random)
         accounts = [open_account(part, stage) for part in PARTS]
         lives = [life for account in accounts for life in tell(account, stage)]
-        save([account.life for account in accounts], [told.life for told in lives])
+        account_lives = [account.life for account in accounts]
+        people.welcome(account_lives, now=now)
+        save(account_lives, [told.life for told in lives])
         clients = [_client(told, stage) for told in lives if told.scene.per_day]
         total = round(scale * SCALE * sum(client.volume * sum(client.volumes) for client in clients))
         report.step("Requests", total)
         traffic.load(clients, span=stage.span, total=total, random=random, advance=report.advance)
-        people.form_teams((account.life.merchant for account in accounts), actor=actors[0])
+        people.form_teams(account_lives)
     return Loaded(len(accounts), len(lives), total)
 
 
@@ -171,15 +174,22 @@ class Told(NamedTuple):
 
 def open_account(part: Part, stage: Stage) -> Account:
     at = stage.moment(part.age_days)
-    life = MerchantLife(name=part.former_name or part.name, website=part.website, at=at, actor=stage.actor())
+    life = MerchantLife(
+        name=part.former_name or part.name,
+        website=part.website,
+        at=at,
+        actor=stage.actor(Step.CREATE_MERCHANT),
+    )
     if part.former_name:
-        life.update(at=stage.moment(part.age_days * 0.6), actor=stage.actor(), name=part.name)
+        life.update(
+            at=stage.moment(part.age_days * 0.6), actor=stage.actor(Step.CHANGE_MERCHANT), name=part.name
+        )
     if part.disabled_because:
         at = stage.moment(part.disabled_days_ago)
-        life.disable(at=at, actor=stage.actor(), reason=part.disabled_because)
+        life.disable(at=at, actor=stage.actor(Step.DISABLE_MERCHANT), reason=part.disabled_because)
     if part.enabled_again_because:
         at = stage.moment(part.disabled_days_ago * 0.9)
-        life.enable(at=at, actor=stage.actor(), reason=part.enabled_again_because)
+        life.enable(at=at, actor=stage.actor(Step.ENABLE_MERCHANT), reason=part.enabled_again_because)
     return Account(part, life)
 
 
