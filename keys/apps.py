@@ -1,5 +1,5 @@
 from django.apps import AppConfig
-from django.db.models.signals import post_migrate
+from django.db.models.signals import post_migrate, pre_migrate
 
 
 class KeysConfig(AppConfig):
@@ -7,8 +7,16 @@ class KeysConfig(AppConfig):
     verbose_name = "Merchants and API keys"
 
     def ready(self) -> None:
-        from keys import access, checks, guards, partitions  # noqa: F401, PLC0415 - checks registers itself
+        from keys import (  # noqa: PLC0415
+            access,
+            checks,  # noqa: F401 - it registers itself
+            guards,
+            partitions,
+            rebuilding,
+        )
 
+        pre_migrate.connect(rebuilding.spill_before_migrate, sender=self)
+        post_migrate.connect(rebuilding.keep_after_migrate, sender=self)
         post_migrate.connect(access.ensure_groups_after_migrate, sender=self)
         post_migrate.connect(guards.install_after_migrate, sender=self)
         post_migrate.connect(partitions.ensure_after_migrate, sender=self)

@@ -68,6 +68,25 @@ def test_without_rows_there_is_nothing_to_chain():
     assert stored() == ([], [])
 
 
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL alters tables where they are")
+def test_a_table_is_built_anew_through_files_and_not_through_memory(monkeypatch):
+    def temp_store() -> int:
+        with connection.cursor() as cursor:
+            return cursor.execute("PRAGMA temp_store").fetchone()[0]
+
+    meanwhile = []
+    joining = MIGRATION.joining
+    monkeypatch.setattr(MIGRATION, "joining", lambda rows: meanwhile.append(temp_store()) or joining(rows))
+    migrate(BEFORE)
+    migrate()
+    files, memory = 1, 2
+    assert (meanwhile, temp_store()) == ([files], memory)
+    # As a first start does, which makes everything or nothing.
+    with transaction.atomic():
+        migrate()
+    assert temp_store() == memory
+
+
 def columns() -> set[str]:
     with connection.cursor() as cursor:
         table = connection.introspection.get_table_description(cursor, HistoryEntry._meta.db_table)
