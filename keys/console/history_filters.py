@@ -129,11 +129,17 @@ class MerchantHistoryFilter(HistoryFilter):
         if name == "action":
             return self.queryset.filter(action=value)
         if name == "actor" and (names := self.actors_like(value)) is not None:
-            return _of_the_only(names, lambda who: self.queryset.filter(actor_name=who))
+            return self._of_the_only(names, lambda who: self.queryset.filter(actor_name=who))
         access = access_of(self.request)
         if name == "key" and access is not None:
-            return _of_the_only(list(self._keys_like(value)[:2]), access.history_of)
+            return self._of_the_only(list(self._keys_like(value)[:2]), access.history_of)
         return None
+
+    def _of_the_only(self, found: list[Any], rows_of: Callable[[Any], Rows]) -> Rows | None:
+        """The rows of what was found where it is one alone, none where it is nothing."""
+        if not found:
+            return self.queryset.none()
+        return rows_of(found[0]) if len(found) == 1 else None
 
     def actors_like(self, text: str) -> list[str] | None:
         if self._actors is None:
@@ -150,19 +156,12 @@ class MerchantHistoryFilter(HistoryFilter):
     def _keys_like(self, text: str) -> QuerySet[ApiKey]:
         """The keys of this account that have the id, or whose name contains the text."""
         access = access_of(self.request)
-        every = access.keys().filter(merchant=self.merchant) if access else ApiKey.objects.none()
+        every = access.keys().filter(merchant=self.merchant) if access else self.merchant.api_keys.none()
         try:
             return every.filter(pk=decode(API_KEY, text))
         except InvalidIdentifier:
             folded = fold(text)
             return every.filter(folded_name__contains=folded) if folded else every.none()
-
-
-def _of_the_only(found: "list[Any]", rows_of: Callable[[Any], Rows]) -> Rows | None:
-    """The rows of what was found where it is one alone, none where it is nothing."""
-    if not found:
-        return HistoryEntry.objects.none()
-    return rows_of(found[0]) if len(found) == 1 else None
 
 
 def _length(read: Reading) -> int:
