@@ -21,6 +21,7 @@ from keys.console import reading
 from keys.demo import bulk
 from keys.demo.progress import ProgressReport
 from keys.models import ApiKey, HistoryEntry, Merchant, RequestLog, User
+from tests.console.engine import steps_of
 from tests.console.page import page_of
 from tests.factories import ApiKeyFactory, use
 
@@ -91,22 +92,6 @@ def addresses(console: Client, key: ApiKey) -> Iterator[str]:
         for query in queries[:2]:
             page = page_of(console.get(f"/admin/keys/{name}/?{query}"))
             yield f"/admin/keys/{name}/{page.one('a', rel='next')['href']}"
-
-
-def steps_of(console: Client, address: str) -> int:
-    """How many hundreds of instructions SQLite's engine takes for a page."""
-    taken = 0
-
-    def count() -> None:
-        nonlocal taken
-        taken += 1
-
-    connection.connection.set_progress_handler(count, 100)
-    try:
-        assert console.get(address).status_code == 200
-    finally:
-        connection.connection.set_progress_handler(None, 0)
-    return taken
 
 
 @pytest.mark.skipif(

@@ -9,7 +9,6 @@ import io
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from urllib.parse import urlencode
 
 import pytest
@@ -23,6 +22,7 @@ from keys.console import reading
 from keys.history import Actor
 from keys.models import ApiKey, HistoryEntry, HistoryHead, Merchant, User
 from keys.models.history import Action
+from tests.console.engine import opened, steps_of
 from tests.console.page import page_of, rows_of
 from tests.factories import ApiKeyFactory, MerchantFactory, UserFactory
 
@@ -95,30 +95,6 @@ def addresses(key: ApiKey) -> Iterator[str]:
         yield f"/keys/{key.public_id}/history/?{query}"
         yield f"/history/?{query}"
     yield f"/people/{UserFactory().pk}/"
-
-
-def opened(console: Client, address: str) -> None:
-    """The page, or the first part of a file: how far that goes is for whoever takes it."""
-    response = console.get(address)
-    assert response.status_code == 200, address
-    if response.streaming:
-        list(islice(response.streaming_content, 2))
-
-
-def steps_of(console: Client, address: str) -> int:
-    """How many hundreds of instructions SQLite's engine takes."""
-    taken = 0
-
-    def count() -> None:
-        nonlocal taken
-        taken += 1
-
-    connection.connection.set_progress_handler(count, 100)
-    try:
-        opened(console, address)
-    finally:
-        connection.connection.set_progress_handler(None, 0)
-    return taken
 
 
 @pytest.mark.skipif(
