@@ -22,6 +22,7 @@ from bench.installation import Installation
 from bench.sizes import Size
 from keys.history import Actor
 from keys.models import ApiKey, Merchant, User
+from tests import fuzzing
 from tests.client import ProductClient, gateway_ahead_of
 from tests.database import empty, fresh_groups
 from tests.factories import ActorFactory, ApiKeyFactory, MerchantFactory, UserFactory
@@ -43,8 +44,11 @@ collect_ignore = [name for vendor, names in ONLY.items() if vendor != connection
 # For a thread that was told to stop.
 PATIENCE_SECONDS = 5
 
-# Two cores shared with a database say nothing about how long one example may take.
-hypothesis_settings.register_profile("merchantadmin", deadline=None, max_examples=60)
+# Two cores shared with a database say nothing about how long one example may take. The same commit gets the same
+# examples, so that whoever breaks something is the one who is told; `make fuzz` goes looking for new ones.
+hypothesis_settings.register_profile(
+    "merchantadmin", deadline=None, max_examples=60, derandomize=not fuzzing.CASES
+)
 hypothesis_settings.load_profile("merchantadmin")
 
 
