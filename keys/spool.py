@@ -13,11 +13,12 @@ import fcntl
 import re
 import socket
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_address
+from operator import itemgetter
 from pathlib import Path
 from uuid import UUID
 
@@ -34,8 +35,9 @@ POSITION = ".position"
 DRAIN_LOCK = "drain.lock"
 REQUEST_ID_MAX = 64
 HOST = socket.gethostname()[:255]
+# What is counted stands together, so that a drain finds it in each line as one text.
 COLUMNS = (
-    "id", "key_id", "merchant_id", "at", "method", "path", "status", "outcome", "duration_us", "address", "request_id",
+    "id", "status", "outcome", "key_id", "merchant_id", "at", "method", "path", "duration_us", "address", "request_id",
     "reported",
 )  # fmt: skip
 NONE = "\\N"
@@ -48,17 +50,18 @@ LOOK_BYTES = 64 * 1024
 
 # Text as COPY has it. What has matched is not tried another way: no damaged line takes for ever.
 _TEXT = r"[^\x00-\x1f\x7f\\]*+(?:\\[tnr\\][^\x00-\x1f\x7f\\]*+)*+"
+_MINUTE = "[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01]) (?:[01][0-9]|2[0-3]):[0-5][0-9]"
+_IN_THE_MINUTE = r":[0-5][0-9]\.[0-9]{6}\+00:00"
 # One line, field by field: nothing else is a record, whoever wrote it.
 _FIELDS = {
     "id": "[0-9a-f]{32}",
+    "status": "[1-5][0-9]{2}",
+    "outcome": f"(?:{'|'.join(Outcome.values)})",
     "key_id": "[0-9a-f]{32}",
     "merchant_id": "[0-9a-f]{32}",
-    "at": r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
-    r" (?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{6}\+00:00",
+    "at": _MINUTE + _IN_THE_MINUTE,
     "method": _TEXT,
     "path": _TEXT,
-    "status": "[1-5][0-9]{2}",
-    "outcome": "|".join(Outcome.values),
     "duration_us": "[0-9]{1,9}",
     "address": r"\\N|[0-9A-Fa-f.:]{2,45}",
     "request_id": _TEXT,
@@ -66,17 +69,18 @@ _FIELDS = {
 }
 
 
-def _pattern(captured: Collection[str]) -> re.Pattern[str]:
-    """Matches a line, and tells the fields that are named, in the order of COLUMNS."""
-    groups = (f"({field})" if name in captured else f"(?:{field})" for name, field in _FIELDS.items())
-    return re.compile("^" + "\t".join(groups) + "\n", re.MULTILINE)
+def _whole(fields: Iterable[str]) -> re.Pattern[str]:
+    return re.compile("^" + "\t".join(fields) + "\n", re.MULTILINE)
 
 
-LINE = _pattern(COLUMNS)
+# Matches a line, and tells its fields.
+LINE = _whole(f"({field})" for field in _FIELDS.values())
 # Where LINE has its texts.
 _TEXTS = [COLUMNS.index(name) for name in ("method", "path", "request_id")]
-# What is counted, which takes half the time.
-COUNTED = _pattern(("key_id", "merchant_id", "at", "status", "outcome"))
+# Matches a line, and tells the text that `counted` gives, and the time since the beginning of its minute.
+_WHAT = "\t".join([*itemgetter("status", "outcome", "key_id", "merchant_id")(_FIELDS), _MINUTE])
+_REST = [f"(?:{_FIELDS[name]})" for name in COLUMNS[COLUMNS.index("at") + 1 :]]
+COUNTED = _whole([_FIELDS["id"], f"({_WHAT})({_IN_THE_MINUTE})", *_REST])
 _LOST_LINE = re.compile(rf"{LOST}({'|'.join(RecordingLoss.Reason.values)})\t([0-9]{{1,15}})\n")
 _PLAIN = re.compile(r"[!-\[\]-~]*", re.ASCII)
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
@@ -127,7 +131,7 @@ def compose(
     `address` is `NONE` where it is not known.
     """
     return (
-        f"{id}\t{holder}\t{at}\t{method}\t{path}\t{status}\t{outcome}\t"
+        f"{id}\t{status}\t{outcome}\t{holder}\t{at}\t{method}\t{path}\t"
         f"{duration_us}\t{address}\t{request_id}\t{reported}\n"
     ).encode()
 
@@ -154,7 +158,7 @@ def parse(line: str) -> Record:
     match = LINE.fullmatch(line)
     if match is None or not is_printable(match.groups()):
         raise ValueError("not a line of a spool file")
-    id_, key, merchant, at, method, path, status, outcome, duration, address, request_id, reported = (
+    id_, status, outcome, key, merchant, at, method, path, duration, address, request_id, reported = (
         match.groups()
     )
     return Record(
@@ -170,6 +174,13 @@ def parse(line: str) -> Record:
         address=None if address == NONE else str(ip_address(address)),
         request_id=unescape(request_id),
         reported=reported == "t",
+    )
+
+
+def counted(*, status: int, outcome: str, key_id: UUID, merchant_id: UUID, at: datetime) -> str:
+    """What a request counts as: status, outcome, key, merchant account and minute, as a line has them."""
+    return (
+        f"{status}\t{outcome}\t{holder_columns(key_id, merchant_id)}\t{moment(at)[: len('2026-03-01 12:34')]}"
     )
 
 
@@ -237,8 +248,8 @@ def _first_waiting(path: Path) -> datetime | None:
     """A file is written in the order of the answers: hardly any request in it came before the first of them."""
     with suppress(FileNotFoundError), path.open("rb") as file:
         file.seek(position(path))
-        found = COUNTED.search(file.read(LOOK_BYTES).decode(errors="surrogateescape"))
-        return datetime.fromisoformat(found[3]) if found else None
+        found = LINE.search(file.read(LOOK_BYTES).decode(errors="surrogateescape"))
+        return datetime.fromisoformat(found[COLUMNS.index("at") + 1]) if found else None
     return None
 
 

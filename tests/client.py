@@ -13,7 +13,7 @@ from django.db import Error, connection, transaction
 from django.http import HttpResponse
 from django.test import Client
 
-from keys.gateway import ingest
+from keys.gateway import batches, ingest
 from keys.gateway.calls import Verifier
 from keys.gateway.directory import (
     FIND,
@@ -57,7 +57,7 @@ class DirectRecorder:
 
     def write(self, line: bytes) -> None:
         with transaction.atomic():
-            ingest.take(line.decode())
+            ingest.take(batches.prepared(line.decode()))
 
     def close(self) -> None:
         pass

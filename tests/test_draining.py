@@ -216,7 +216,7 @@ class TestOneProcess:
         assert UsageHour.objects.get(subject_id=api_key.pk).server_error == 1
 
     def test_more_than_one_batch_is_drained(self, folder, api_key, monkeypatch) -> None:
-        monkeypatch.setattr("keys.gateway.drain.BATCH_BYTES", 500)
+        monkeypatch.setattr("keys.gateway.batches.BATCH_BYTES", 500)
         left_by_the_dead(folder, b"".join(map(spool.line, records(api_key, 20))))
         Drain(folder).once()
         assert RequestLog.objects.count() == counted(api_key) == 20

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from keys import merchants, spool, usage
-from keys.gateway import drain
+from keys.gateway import batches, drain
 from keys.gateway.ingest import ingest
 from keys.history import Actor
 from keys.identifiers import first_id_at, new_id
@@ -210,7 +210,7 @@ def test_draining_once_takes_all_of_a_file_however_many_batches_that_is(
 ) -> None:
     records = RecordFactory.build_batch(30, key=api_key)
     (tmp_path / f"{new_id()}.spool").write_bytes(b"".join(map(spool.line, records)))
-    monkeypatch.setattr(drain, "BATCH_BYTES", 1000)
+    monkeypatch.setattr(batches, "BATCH_BYTES", 1000)
     drain.Drain(tmp_path).once()
     assert RequestLog.objects.count() == 30
     assert spool.backlog_bytes(tmp_path) == 0

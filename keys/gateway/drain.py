@@ -21,11 +21,13 @@ from django.db.models.functions import Now
 
 from keys import partitions, spool
 from keys.gateway import ingest
+from keys.gateway.batches import Batch, Reader
 from keys.models import RecordingLoss, SpoolFile
 
 logger = logging.getLogger(__name__)
 
-BATCH_BYTES = 16 * 1024 * 1024
+# As many of one file, before the next file has its turn: as many as the largest file has.
+BATCHES_IN_A_TURN = 4
 IDLE_SECONDS = 0.02
 # While much comes in, rather a few large batches than many small ones.
 BETWEEN_BATCHES_SECONDS = 0.1
@@ -88,7 +90,7 @@ class Drain:
         """Drain what is left, as far as that is a matter of a moment."""
         deadline = time.monotonic() + PARTING_SECONDS
         try:
-            while self.round() == 0 and time.monotonic() < deadline:
+            while self.round(batches=1) == 0 and time.monotonic() < deadline:
                 pass
         except Exception as error:
             logger.warning("Records are left in the spool, for whoever drains next: %s", error)
@@ -102,8 +104,8 @@ class Drain:
             pass
         return self.rows_bytes - before
 
-    def round(self) -> float:
-        """One batch of each file; returns how many seconds the next round can wait, 0 where there is more to do.
+    def round(self, *, batches: int = BATCHES_IN_A_TURN) -> float:
+        """A turn for each file; returns how many seconds the next round can wait, 0 where there is more to do.
 
         A file that cannot be drained does not stop the others; why is raised when they have had their turn.
         """
@@ -111,7 +113,7 @@ class Drain:
         failure: Exception | None = None
         for path in spool.files(self.folder):
             try:
-                taken, is_more_here = self._drain_file(path)
+                taken, is_more_here = self._drain_file(path, batches)
             except FileNotFoundError:
                 continue
             except OperationalError:
@@ -127,8 +129,8 @@ class Drain:
             return 0
         return BETWEEN_BATCHES_SECONDS if largest > LARGE_BYTES else IDLE_SECONDS
 
-    def _drain_file(self, path: Path) -> tuple[int, bool]:
-        """Take one batch of the file, and remove it where that was the last.
+    def _drain_file(self, path: Path, batches: int) -> tuple[int, bool]:
+        """Take that many batches of the file, and remove it where nothing is left of it.
 
         Returns the size in bytes, and whether there is more to do at once.
         """
@@ -137,17 +139,28 @@ class Drain:
             size = os.fstat(file.fileno()).st_size
             if size == spool.position(path) and not is_abandoned:
                 return 0, False
-            taken, position = _take(path.name, file)
+            taken, position = self._take(path, file, batches)
             if is_abandoned and not taken:
                 # Nobody will complete its last line, if there is half of one.
                 self._give_up(path.name, file, size)
                 spool.remove(path)
                 SpoolFile.objects.filter(pk=path.name).delete()
                 return 0, False
-        if taken:
-            spool.note_position(path, position)
-            self.rows_bytes += taken
         return taken, taken > 0 and (is_abandoned or position < size)
+
+    def _take(self, path: Path, file: BinaryIO, batches: int) -> tuple[int, int]:
+        """Take up to that many batches; returns their size and the position after them."""
+        taken = 0
+        with Reader(file.fileno()) as reader:
+            for _ in range(batches):
+                batch = _take(path.name, file, reader)
+                if batch.size_bytes:
+                    spool.note_position(path, batch.end)
+                    taken += batch.size_bytes
+                    self.rows_bytes += batch.size_bytes
+                if batch.is_last or self._stop.is_set():
+                    break
+        return taken, batch.end
 
     def _give_up(self, name: str, file: BinaryIO, size: int) -> None:
         with transaction.atomic():
@@ -178,31 +191,23 @@ class Drain:
             yield False
 
 
-def _take(name: str, file: BinaryIO) -> tuple[int, int]:
-    """Move one batch into the database; returns its size and the position after it."""
+def _take(name: str, file: BinaryIO, reader: Reader) -> Batch:
+    """Move one batch into the database."""
     try:
-        return _take_by(ingest.take, name, file)
+        return _take_by(ingest.take, name, file, reader)
     except (DataError, IntegrityError):
-        return _take_by(ingest.take_one_by_one, name, file)
+        return _take_by(ingest.take_one_by_one, name, file, reader)
 
 
-def _take_by(take: Callable[[str], None], name: str, file: BinaryIO) -> tuple[int, int]:
+def _take_by(take: Callable[[Batch], None], name: str, file: BinaryIO, reader: Reader) -> Batch:
     """Rows, rollups and position in one transaction, or nothing."""
     with transaction.atomic():
-        position = _locked_position(name, file)
-        file.seek(position)
-        read = file.read(BATCH_BYTES)
-        batch = read[: read.rfind(b"\n") + 1]
-        if batch:
-            # What is not UTF-8 becomes what is not printable, and so no record.
-            take(batch.decode(errors="surrogateescape"))
-        elif len(read) == BATCH_BYTES:
-            # No line is as long as this. Its last byte is left to be counted, as one line, with what follows.
-            batch = read[:-1]
-        if batch:
-            position += len(batch)
-            _move(name, position)
-    return len(batch), position
+        batch = reader.batch(_locked_position(name, file))
+        if batch.text:
+            take(batch)
+        if batch.size_bytes:
+            _move(name, batch.end)
+    return batch
 
 
 def _is_abandoned(descriptor: int) -> bool:

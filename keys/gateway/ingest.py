@@ -17,6 +17,7 @@ from django.db import DataError, IntegrityError, connection, transaction
 
 from keys import spool
 from keys.gateway import rollups
+from keys.gateway.batches import Batch
 from keys.gateway.rollups import Tally
 from keys.identifiers import new_id
 from keys.models import RecordingLoss, RequestLog
@@ -67,33 +68,25 @@ def ingest(records: Iterable[Record]) -> int:
     raise AssertionError
 
 
-def take(text: str) -> None:
-    """Add the lines of a spool file, whole ones, in the transaction that is under way: microseconds for each.
+def take(batch: Batch) -> None:
+    """Add the lines of a spool file in the transaction that is under way: microseconds for each.
 
     Raises DataError or IntegrityError where one of them is no record or is there already. Then the transaction must be
     undone, and the lines taken one by one in another: a savepoint would spare that, but SQLite goes through all that a
     savepoint keeps for every statement after it, and would become slower with each row.
     """
-    counted = spool.COUNTED.findall(text)
-    if len(counted) < text.count("\n") or not _is_printable(text):
+    if not batch.are_records:
         raise DataError("not all lines are records")
-    _copy(text)
-    rollups.add(
-        Counter((at[:16], key, merchant, outcome, status) for key, merchant, at, status, outcome in counted)
-    )
-    _move_last_use(_latest(counted))
+    _copy(batch.text)
+    rollups.add(batch.increments)
+    _move_last_use(batch.last_uses)
 
 
-def _is_printable(text: str) -> bool:
-    """Whether lines that are records hold nothing but what a page can show."""
-    return text.isascii() or all(map(spool.is_printable, spool.LINE.findall(text)))
-
-
-def take_one_by_one(text: str) -> None:
+def take_one_by_one(batch: Batch) -> None:
     """The same for lines of which some may be no records, which are counted as lost, or recorded already."""
     records = []
     lost: Counter[str] = Counter()
-    for line in text.removesuffix("\n").split("\n"):
+    for line in batch.text.removesuffix("\n").split("\n"):
         if line.startswith(spool.LOST):
             reason, requests = spool.parse_lost(f"{line}\n")
             lost[reason] += requests
@@ -143,7 +136,7 @@ def _add(records: Sequence[Record]) -> int:
         _copy(b"".join(map(spool.line, new)).decode())
     counts = rollups.tally(new)
     counts.update(_correct(corrections))
-    rollups.add(counts)
+    rollups.add(rollups.increments(counts))
     _touch(new)
     return len(new) + len(corrections)
 
@@ -248,13 +241,13 @@ def _lines_for_sqlite(text: str) -> list[tuple[str | int | None, ...]]:
 
 def _values_for_sqlite(line: tuple[str, ...]) -> tuple[str | int | None, ...]:
     """What SQLite would take without a look: raises DataError where PostgreSQL does."""
-    id_, key, merchant, at, method, path, status, outcome, duration, address, request_id, reported = line
+    id_, status, outcome, key, merchant, at, method, path, duration, address, request_id, reported = line
     if "\\" in path or "\\" in method or "\\" in request_id:
         method, path, request_id = (spool.unescape(text) for text in (method, path, request_id))
     if len(method) > METHOD_MAX or len(path) > PATH_MAX or len(request_id) > REQUEST_ID_MAX:
         raise DataError("a text is too long")
     return (
-        id_, key, merchant, f"{_day(at[:10])}{at[10:26]}", method, path, int(status), outcome, int(duration),
+        id_, int(status), outcome, key, merchant, f"{_day(at[:10])}{at[10:26]}", method, path, int(duration),
         _address(address), request_id, reported == "t",
     )  # fmt: skip
 
@@ -282,15 +275,6 @@ def _touch(records: Iterable[Record]) -> None:
         if latest.get(key, "") < at:
             latest[key] = at
     _move_last_use(latest)
-
-
-def _latest(counted: Iterable[tuple[str, ...]]) -> dict[str, str]:
-    """When each key was used last."""
-    latest: dict[str, str] = {}
-    for key, _, at, _, _ in counted:
-        if latest.get(key, "") < at:
-            latest[key] = at
-    return latest
 
 
 def _number(id_: UUID) -> int:

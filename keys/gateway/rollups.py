@@ -3,10 +3,13 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db import connection
 
+from keys import spool
 from keys.models import UsageHour, UsageMinute
 from keys.models.requestlog import CAUSES
 from keys.outcomes import failure_cause
@@ -15,11 +18,21 @@ from keys.spool import Record
 COUNTS = ("succeeded", "failed", *CAUSES)
 # (start of the minute or hour, key or merchant account) to one number for each of COUNTS.
 Counts = dict[tuple[datetime, UUID], list[int]]
-# How often each (minute as `2026-03-01 12:34`, key, merchant account, outcome, status) occurred; ids as 32 digits.
-Tally = Counter[tuple[str, str, str, str, str]]
-# The same as Counts, in the database's own words.
+# How often each text of `spool.counted` occurred.
+Tally = Counter[str]
+# The same as Counts, with a minute as `2026-03-01 12:34:00` and an id as 32 digits.
 _TextCounts = dict[tuple[str, str], list[int]]
 _Rows = Sequence[tuple[tuple[str, str], list[int]]]
+
+
+class Increments(NamedTuple):
+    """What requests add to the rollups. `places` are those of COUNTS in which any number is not 0."""
+
+    minutes: _Rows
+    hours: _Rows
+    places: Sequence[int]
+
+
 _PLACES = {name: place for place, name in enumerate(COUNTS)}
 
 
@@ -46,40 +59,50 @@ def usage_by_hour(minutes: Counts) -> Counts:
 
 def tally(records: Iterable[Record]) -> Tally:
     return Counter(
-        (
-            f"{record.at.astimezone(UTC):%Y-%m-%d %H:%M}",
-            record.key_id.hex,
-            record.merchant_id.hex,
-            record.outcome,
-            str(record.status),
+        spool.counted(
+            status=record.status,
+            outcome=record.outcome,
+            key_id=record.key_id,
+            merchant_id=record.merchant_id,
+            at=record.at,
         )
         for record in records
     )
 
 
-def add(tally: Mapping[tuple[str, str, str, str, str], int]) -> None:
-    """Add to the rollups, or take from them where a number is negative."""
+def increments(tally: Mapping[str, int]) -> Increments:
+    """What these add to the rollups, or take from them where a number is negative."""
     minutes: _TextCounts = defaultdict(_no_requests)
-    hours: _TextCounts = defaultdict(_no_requests)
     used = {0}
-    for (minute, key, merchant, outcome, status), number in tally.items():
+    for what, number in tally.items():
+        status, outcome, key, merchant, minute = what.split("\t")
         places = _places(outcome, int(status))
         used.update(places)
-        at, hour = f"{minute}:00", f"{minute[:13]}:00:00"
-        for count in (minutes[at, key], minutes[at, merchant], hours[hour, key], hours[hour, merchant]):
+        at = f"{minute}:00"
+        for count in (minutes[at, key], minutes[at, merchant]):
             for place in places:
                 count[place] += number
+    hours: _TextCounts = {}
+    for (at, subject), count in minutes.items():
+        hour = f"{at[:13]}:00:00", subject
+        so_far = hours.get(hour)
+        hours[hour] = [a + b for a, b in zip(so_far, count, strict=True)] if so_far else count
+    # In one order, so that no two who add can deadlock.
+    return Increments(sorted(minutes.items()), sorted(hours.items()), sorted(used))
+
+
+def add(increments: Increments) -> None:
     upsert = _upsert_postgresql if connection.vendor == "postgresql" else _upsert_sqlite
-    for model, counts in ((UsageMinute, minutes), (UsageHour, hours)):
-        # In one order, so that no two can deadlock.
-        upsert(model._meta.db_table, sorted(counts.items()), sorted(used))
+    upsert(UsageMinute._meta.db_table, increments.minutes, increments.places)
+    upsert(UsageHour._meta.db_table, increments.hours, increments.places)
 
 
 def add_usage(records: Iterable[Record]) -> None:
     """Add the counts of `records` to the rollups of their keys and merchant accounts."""
-    add(tally(records))
+    add(increments(tally(records)))
 
 
+@lru_cache(maxsize=1024)
 def _places(outcome: str, status: int) -> tuple[int, ...]:
     cause = failure_cause(outcome, status)
     return (0,) if cause is None else (1, _PLACES[cause.value])
