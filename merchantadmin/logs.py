@@ -19,6 +19,19 @@ class RequestIdFilter(logging.Filter):
         return True
 
 
+class RefusalFilter(logging.Filter):
+    """One line for each request that Django refused as suspicious: what it was, and no traceback.
+
+    Anybody can send such a request. The way through the code that found it out tells nothing of who did.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.startswith("django.security."):
+            record.levelno, record.levelname = logging.WARNING, logging.getLevelName(logging.WARNING)
+            record.exc_info = record.exc_text = None
+        return True
+
+
 class JsonFormatter(logging.Formatter):
     """A JSON object for each line, of the fields that are named here and no others.
 

@@ -298,6 +298,7 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {
+        "refusal": {"()": "merchantadmin.logs.RefusalFilter"},
         "request_id": {"()": "merchantadmin.logs.RequestIdFilter"},
         "scrub": {"()": "keys.keyformat.ScrubFilter"},
     },
@@ -309,7 +310,7 @@ LOGGING = {
         "console": {
             "class": "logging.StreamHandler",
             "formatter": env.choice("LOG_FORMAT", default="line", allowed=("line", "json")),
-            "filters": ["request_id", "scrub"],
+            "filters": ["refusal", "request_id", "scrub"],
         }
     },
     "root": {"handlers": ["console"], "level": "INFO"},

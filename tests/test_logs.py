@@ -145,4 +145,17 @@ def test_a_failure_is_logged_under_the_id_of_the_answer(
     assert answer.status_code == 500
     assert answer["X-Request-Id"] in written.getvalue()
     assert "out of order" in written.getvalue()
-    assert settings.LOGGING["handlers"]["console"]["filters"] == ["request_id", "scrub"]
+    assert settings.LOGGING["handlers"]["console"]["filters"] == ["refusal", "request_id", "scrub"]
+
+
+@pytest.mark.django_db
+def test_a_request_that_django_refuses_is_one_line_without_a_traceback(
+    written: io.StringIO, client: Client, secret: str
+) -> None:
+    many = "&".join([f"q={secret}", *["a=1"] * 1500])
+    assert client.get(f"/accounts/login/?{many}").status_code == 400
+    [line] = [line for line in written.getvalue().splitlines() if "django.security" in line]
+    assert "TooManyFieldsSent" in line
+    assert "WARNING" in line
+    assert "Traceback" not in written.getvalue()
+    assert secret not in written.getvalue()
