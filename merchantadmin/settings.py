@@ -178,6 +178,9 @@ ACCOUNT_ADAPTER = "keys.console.signin.AccountAdapter"
 ACCOUNT_FORMS = {
     "login": "keys.console.signin.SignInForm",
     "change_password": "keys.console.signin.PasswordChangeForm",
+    "set_password": "keys.console.signin.FirstPasswordForm",
+    "reset_password": "keys.console.signin.ForgottenPasswordForm",
+    "reset_password_from_key": "keys.console.signin.NewPasswordForm",
 }
 ACCOUNT_LOGIN_METHODS = {"username"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
@@ -201,6 +204,7 @@ MFA_PASSKEY_LOGIN_ENABLED = True
 # A code may be typed a little late; the forms see to it that none is taken twice.
 MFA_TOTP_TOLERANCE = 1
 MFA_FORMS = {
+    "activate_totp": "keys.console.factors.FirstCodeForm",
     "authenticate": "keys.console.factors.CodeForm",
     "reauthenticate": "keys.console.factors.CodeAgainForm",
     "add_webauthn": "keys.console.factors.PasskeyForm",

@@ -93,7 +93,7 @@ def take_phone(browser: Browser, url: str, theme: str) -> None:
 def open_page(browser: Browser, url: str, theme: str, viewport: dict[str, int]) -> Page:
     page = browser.new_context(viewport=viewport, color_scheme=theme, base_url=url).new_page()
     page.goto("/accounts/login/")
-    page.get_by_label("Username").fill("maya.okafor")
+    page.get_by_label("User name").fill("maya.okafor")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url("**/merchants/")

@@ -10,6 +10,7 @@ from typing import Any
 from allauth.mfa.adapter import DefaultMFAAdapter, get_adapter
 from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
 from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.forms import ActivateTOTPForm
 from allauth.mfa.utils import is_mfa_enabled
 from allauth.mfa.webauthn.forms import (
     AddWebAuthnForm,
@@ -32,6 +33,7 @@ from qrcode.main import QRCode
 
 from keys import history, vault
 from keys.access import role_of
+from keys.console.wording import WORDS, PlainWords
 from keys.errors import SecretUnavailable
 from keys.history import Actor, clean_reason
 from keys.models import User
@@ -108,7 +110,13 @@ class OneTimeMixin:
         return code
 
 
-class CodeForm(OneTimeMixin, AuthenticateForm):
+class FirstCodeForm(PlainWords, ActivateTOTPForm):
+    """A code that shows that the app has been set up."""
+
+    words = WORDS | {"code": ("Authenticator code", "Enter the code that the app shows.")}
+
+
+class CodeForm(OneTimeMixin, PlainWords, AuthenticateForm):
     """The second step of signing in."""
 
 

@@ -5,7 +5,13 @@ from smtplib import SMTPException
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
-from allauth.account.forms import ChangePasswordForm, LoginForm
+from allauth.account.forms import (
+    ChangePasswordForm,
+    LoginForm,
+    ResetPasswordForm,
+    ResetPasswordKeyForm,
+    SetPasswordForm,
+)
 from allauth.core import context
 from allauth.core.exceptions import ImmediateHttpResponse
 from django.conf import settings
@@ -17,6 +23,7 @@ from keys.console import attempts
 from keys.console.actors import address_of
 from keys.console.stepup import proved_recently
 from keys.console.views import errors
+from keys.console.wording import PlainWords
 
 logger = logging.getLogger(__name__)
 
@@ -24,20 +31,24 @@ logger = logging.getLogger(__name__)
 NO_ADDRESS = "0.0.0.0"  # noqa: S104
 
 
-class SignInForm(LoginForm):
+class SignInForm(PlainWords, LoginForm):
     """The link for a forgotten password stands on the page, where there is mail, and not in the field's help."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["password"].help_text = ""
 
-
-class PasswordChangeForm(ChangePasswordForm):
+class PasswordChangeForm(PlainWords, ChangePasswordForm):
     """Who has forgotten the password is told so at the sign-in, where there is mail."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["oldpassword"].help_text = ""
+
+class FirstPasswordForm(PlainWords, SetPasswordForm):
+    """For somebody who signs in from elsewhere."""
+
+
+class ForgottenPasswordForm(PlainWords, ResetPasswordForm):
+    """Asks where the link is to go."""
+
+
+class NewPasswordForm(PlainWords, ResetPasswordKeyForm):
+    """What such a link leads to."""
 
 
 class AccountAdapter(DefaultAccountAdapter):

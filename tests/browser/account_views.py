@@ -74,7 +74,7 @@ at("sign-in elsewhere failed", lambda scene: "/accounts/sso-failed/", "That did 
 def _(page: Page, scene: Scene) -> None:
     page.goto("/accounts/authenticator-app/")
     page.get_by_role("button", name="Turn on").click()
-    expect(page.get_by_text("This field is required.")).to_be_visible()
+    expect(page.get_by_text("Enter the code that the app shows.")).to_be_visible()
 
 
 @view("proof asked for", person=GUARDED)
@@ -90,7 +90,7 @@ def _(page: Page, scene: Scene) -> None:
 
 def sign_in_as(page: Page, name: str) -> None:
     page.goto("/accounts/login/")
-    page.get_by_label("Username").fill(name)
+    page.get_by_label("User name").fill(name)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in", exact=True).click()
 

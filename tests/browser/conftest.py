@@ -159,7 +159,7 @@ def page(browse: Browse) -> Page:
 
 def sign_in(page: Page, name: str) -> None:
     page.goto("/")
-    page.get_by_label("Username").fill(name)
+    page.get_by_label("User name").fill(name)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", name="Merchants", level=1)).to_be_visible()

@@ -86,7 +86,7 @@ def test_who_is_deactivated_is_signed_out_at_once(browse: Browse) -> None:
 def invite(page: Page, email: str, role: str) -> None:
     page.get_by_role("link", name="Invite a person").first.click()
     page.get_by_label("E-mail address").fill(email)
-    page.get_by_label(re.compile(f"^{role}:")).check()
+    page.get_by_label(re.compile(f"^{role}")).check()
     page.get_by_role("button", name="Send invitation").click()
     expect(console.message(page, f"Invitation sent to {email}")).to_be_visible()
 
@@ -112,7 +112,7 @@ def join(page: Page, link: str, username: str) -> None:
     page.get_by_role("button", name="Create account and join").click()
     expect(page.get_by_text("Your account is ready")).to_be_visible()
     assert User.objects.get(username=username).check_password(PASSWORD)
-    page.get_by_label("Username").fill(username)
+    page.get_by_label("User name").fill(username)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in", exact=True).click()
     expect(page.get_by_role("heading", name="Sign in", level=1)).to_have_count(0)

@@ -163,7 +163,7 @@ def _(page: Page, scene: Scene) -> None:
 def _(page: Page, scene: Scene) -> None:
     page.goto("/accounts/login/")
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_text("This field is required.")).to_have_count(2)
+    expect(page.get_by_text("Enter your")).to_have_count(2)
 
 
 @view("open for too long")
@@ -180,7 +180,7 @@ def _(page: Page, scene: Scene) -> None:
 def _(page: Page, scene: Scene) -> None:
     page.goto("/accounts/password/change/")
     page.get_by_role("button", name="Change password").click()
-    expect(page.get_by_text("This field is required.").first).to_be_visible()
+    expect(page.get_by_text("Enter your current password.")).to_be_visible()
 
 
 @view("new merchant account, refused")

@@ -13,6 +13,7 @@ from django.utils import timezone
 from keys.models import User
 from tests.console.page import inline_code, messages_of, page_of
 from tests.factories import PASSWORD, UserFactory
+from tests.sessions import sign_in
 
 pytestmark = pytest.mark.django_db
 
@@ -38,6 +39,34 @@ def test_the_right_password_leads_to_the_merchants(client: Client, operator: Use
     assert try_to_sign_in(client, operator)["Location"] == "/merchants/"
     assert is_signed_in(client)
     assert client.get(LOGIN)["Location"] == "/merchants/"
+
+
+@pytest.mark.parametrize(("address", "labels", "told"), [
+    (LOGIN, ["User name", "Password"], ["Enter your user name.", "Enter your password."]),
+    (
+        "/accounts/password/change/",
+        ["Current password", "New password", "New password again"],
+        ["Enter your current password.", "Choose a password.", "Write the password once more."],
+    ),
+    ("/accounts/authenticator-app/", ["Authenticator code"], ["Enter the code that the app shows."]),
+])  # fmt: skip
+def test_fields_speak_in_the_words_of_the_console(
+    client: Client, operator: User, address: str, labels: list[str], told: list[str]
+) -> None:
+    if address != LOGIN:
+        sign_in(client, operator)
+    page = page_of(client.get(address))
+    card = page.one(class_="plain-card")
+    assert [label.text for label in card.all("label")] == labels
+    assert not any(field.get("placeholder") for field in card.all("input"))
+
+    refused = page_of(client.post(address, {}))
+    assert [error.text for error in refused.all(class_="field-errors")] == told
+
+
+def test_who_comes_in_is_shown_the_merchants_and_no_word_about_it(client: Client, operator: User) -> None:
+    try_to_sign_in(client, operator)
+    assert messages_of(page_of(client.get("/merchants/"))) == []
 
 
 def test_a_wrong_password_and_an_unknown_name_are_told_alike(client: Client, operator: User) -> None:
