@@ -177,6 +177,18 @@ def _require_newcomer(email: str, merchant: Merchant | None) -> None:
         raise InvalidField("email", f"{known} is in this team already.", "Change their role instead.")
 
 
+def clean_username(text: str) -> str:
+    """A user name that nobody has yet; raises InvalidField."""
+    try:
+        User._meta.get_field("username").run_validators(text)
+    except ValidationError as error:
+        raise InvalidField(
+            "username", "This is not a user name.", "Use letters, digits and @.+-_ only, 150 at most."
+        ) from error
+    _require_free(text)
+    return text
+
+
 def _require_free(username: str) -> None:
     """A name that differs from another in its case alone, or is another's address, would pose as them."""
     if User.objects.filter(Q(username__iexact=username) | Q(email__iexact=username)).exists():

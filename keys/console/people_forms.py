@@ -1,12 +1,13 @@
 """The forms for people: inviting, joining, and roles."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from django import forms
 from django.contrib.auth.password_validation import password_validators_help_text_html, validate_password
 from django.core.exceptions import ValidationError
 
-from keys import people
+from keys import invitations, people
 from keys.console.forms import DomainForm, clean_person_name
 from keys.models import Invitation, User
 from keys.models.access import PlatformRole, TeamRole
@@ -15,7 +16,7 @@ from keys.models.access import PlatformRole, TeamRole
 def role_field(roles: type[PlatformRole] | type[TeamRole], initial: str) -> forms.TypedChoiceField:
     return forms.TypedChoiceField(
         label="Role",
-        choices=[(role.value, f"{role.label}: {role.meaning}") for role in roles],
+        choices=[(role.value, role.label) for role in roles],
         coerce=roles,
         initial=initial,
         widget=forms.RadioSelect(),
@@ -37,7 +38,12 @@ def email_field(
 
 
 class InviteForm(DomainForm):
+    roles: type[PlatformRole] | type[TeamRole]
     email = email_field("E-mail address", "The link goes there. It works for 7 days, once.")
+
+    def role_choices(self) -> Iterator[tuple[Any, PlatformRole | TeamRole]]:
+        """Each role's button, and the role with what it means."""
+        return zip(self["role"], self.roles, strict=True)
 
     def clean_email(self) -> str:
         return str(self.cleaned("email", people.clean_email))
@@ -70,10 +76,12 @@ class PersonEmailForm(DomainForm):
 
 
 class PlatformInviteForm(InviteForm):
+    roles = PlatformRole
     role = role_field(PlatformRole, PlatformRole.VIEWER)
 
 
 class TeamInviteForm(InviteForm):
+    roles = TeamRole
     role = role_field(TeamRole, TeamRole.DEVELOPER)
 
 
@@ -130,6 +138,9 @@ class JoinForm(DomainForm):
 
     def clean_last_name(self) -> str:
         return clean_person_name(self.cleaned_data["last_name"], "last_name", "Last name")
+
+    def clean_username(self) -> str:
+        return str(self.cleaned("username", invitations.clean_username))
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}

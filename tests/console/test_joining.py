@@ -207,6 +207,16 @@ def test_the_account_is_judged_and_the_link_stays_good(
     assert client.post(address_of(invitation), ACCOUNT).status_code == 302
 
 
+def test_all_that_is_wrong_is_told_at_once_and_counted(client: Client) -> None:
+    typed = ACCOUNT | {"username": "a b", "password1": "12345678", "password2": "other"}
+    page = page_of(client.post(address_of(InvitationFactory()), typed), 422)
+
+    summary = page.one(class_="error-summary")
+    assert summary.one("h2").text == "4 things need your attention"
+    assert len(summary.all("li")) == 4
+    assert "This is not a user name. Use letters, digits and @.+-_ only, 150 at most." in summary.text
+
+
 def test_nobody_gives_themselves_more_than_the_invitation_gives(client: Client, merchant: Merchant) -> None:
     invitation = InvitationFactory(merchant=merchant, role="viewer")
     more = {

@@ -1,6 +1,7 @@
 """How the console shows icons, states, times, counts and charts. A builtin of every template."""
 
 import json as json_text
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -93,6 +94,12 @@ def plural(number: int, noun: str) -> str:
     """`3|plural:"request"` is “3 requests”."""
     many = "people" if noun == "person" else f"{noun}s"
     return f"{number:,} {noun if number == 1 else many}"
+
+
+@register.filter
+def number_of_errors(errors: Mapping[str, Sequence[str]]) -> int:
+    """Of all fields together: one may have several."""
+    return sum(map(len, errors.values()))
 
 
 @register.simple_tag
