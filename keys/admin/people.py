@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import Q
+from django.http import HttpRequest
 from django.urls import reverse
 
 from keys import people
@@ -42,6 +43,9 @@ class ActiveFilter(Filter):
         return rows.filter(is_active=self.value() == "active")
 
 
+LABELS = {"username": "User name", "email": "E-mail address", "is_active": "Active"}
+
+
 @admin.display(description="role")
 def role(person: User) -> str:
     given = role_of(person)
@@ -67,6 +71,11 @@ class PersonAdmin(LookAdmin):
         moment("last_login", "last sign-in", "Never"),
     )  # fmt: skip
     fields = readonly_fields
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        """In the console's words, and without Django's advice to whoever would fill the fields in."""
+        kwargs |= {"labels": LABELS, "help_texts": dict.fromkeys(LABELS, "")}
+        return super().get_form(request, obj, change, **kwargs)
 
     def reach(self, access: Access) -> Rows:
         return access.people().defer("password").prefetch_related("groups")

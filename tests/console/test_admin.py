@@ -354,7 +354,10 @@ def test_people_are_found_and_filtered(console: Client, operator: User, merchant
     ):
         assert names(console.get("/admin/keys/user/", query)) == expected, query
     grace = User.objects.get(username="grace")
-    assert f"{merchant} (Owner)" in page_of(console.get(f"/admin/keys/user/{grace.pk}/change/")).text
+    told = page_of(console.get(f"/admin/keys/user/{grace.pk}/change/")).text
+    assert f"{merchant} (Owner)" in told
+    assert "User name:" in told
+    assert "Required. 150 characters" not in told
 
 
 def test_pages_lead_to_the_rows_that_belong_to_them(console: Client, one_of_each: dict[str, object]) -> None:
