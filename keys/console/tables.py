@@ -14,6 +14,8 @@ class GridTable(tables.Table):
     row_template: str
     label: str
     css: str
+    # Whether it shows figures of use, which are as old as the page.
+    has_figures = False
     # What `?sort=` may say, and the columns that it orders by. The first is the default.
     orderings: dict[str, Ordering]
 
@@ -62,6 +64,7 @@ class MerchantTable(GridTable):
 
     row_template = "keys/_merchant_row.html"
     label = "Merchant accounts"
+    has_figures = True
     css = "grid-merchants"
     orderings = {
         "name": Ordering(("sort_name", "id")),
@@ -86,6 +89,7 @@ class ApiKeyTable(GridTable):
 
     row_template = "keys/_apikey_row.html"
     label = "API keys"
+    has_figures = True
     css = "grid-apikeys"
     orderings = {
         "status": Ordering(("status_rank", "created_at", "id"), descending=True),
@@ -126,7 +130,7 @@ class RequestTable(GridTable):
 class PersonTable(GridTable):
     name = column("User name", "col-name")
     email = column("E-mail", "col-name")
-    role = column("Role")
+    role = column("Role", "col-role")
     teams = column("Teams", "col-number")
     status = column("Status", "col-status")
     seen = column("Last sign-in", "col-when")
@@ -147,10 +151,10 @@ class PersonTable(GridTable):
 class HistoryTable(GridTable):
     time = column("Time", "col-time")
     action = column("What happened", "col-name")
-    actor = column("By")
+    actor = column("By", "col-by")
     changes = column("Before and after", "col-changes")
     origin = column("From")
-    place = column("Row", "col-number")
+    place = column("Row", "col-number col-row")
 
     row_template = "keys/_history_row.html"
     label = "History"

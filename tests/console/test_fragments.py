@@ -20,6 +20,21 @@ def address(request: pytest.FixtureRequest, api_key: ApiKey) -> str:
     return request.param.format(api_key.merchant.public_id)
 
 
+def test_grids_of_figures_alone_say_how_fresh_they_are(console: Client, merchant: Merchant) -> None:
+    own = f"/merchants/{merchant.public_id}"
+    told = {
+        address: "figures of" in page_of(console.get(address)).one(id="count").text
+        for address in (
+            "/merchants/",
+            f"{own}/developers/",
+            f"{own}/requests/",
+            f"{own}/history/",
+            "/people/",
+        )
+    }
+    assert list(told.values()) == [True, True, False, False, False], told
+
+
 def without_clock(element: Element) -> str:
     return element.text.partition(" · figures of ")[0]
 
