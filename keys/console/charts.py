@@ -13,6 +13,7 @@ from keys.usage import HOUR, Bar, Usage
 # A failure must be seen: one failed request in a million is still this high.
 LEAST_HEIGHT = 2.0
 LEAST_WIDTH = 0.5
+LATE_PERCENT = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,11 @@ class Tick:
 
     x: float
     label: str
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it would run into “now” where the chart is as narrow as a phone."""
+        return self.x > LATE_PERCENT
 
 
 @dataclass(frozen=True, slots=True)
