@@ -53,6 +53,12 @@ def day_filter(label: str, comparison: str) -> filters.DateFilter:
     return filters.DateFilter(label=label, field_name="at", lookup_expr=f"date__{comparison}", widget=widget)
 
 
+class HistoryForm(forms.Form):
+    """Who did what to which key, and when; a history that lacks one of them goes without."""
+
+    field_order = ("actor", "key", "action", "since", "until")
+
+
 class HistoryFilter(GridFilter):
     """Filters of one key's history, or of the platform's. Days are whole ones, in UTC."""
 
@@ -64,6 +70,7 @@ class HistoryFilter(GridFilter):
 
     class Meta:
         model = HistoryEntry
+        form = HistoryForm
         fields: list[str] = []
 
     def shown(self, name: str, value: Any) -> str:

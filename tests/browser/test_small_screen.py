@@ -32,7 +32,7 @@ def test_nothing_is_beyond_the_edge_of_a_small_screen(look: Look, name: str) -> 
     expect_nothing_beyond(look(name, viewport={"width": PHONE, "height": 740}))
 
 
-@pytest.mark.parametrize("name", ["merchants", "developers", "requests", "enabled API key"])
+@pytest.mark.parametrize("name", ["merchants", "developers", "requests", "history", "enabled API key"])
 def test_nothing_is_beyond_the_edge_at_any_width(look: Look, name: str) -> None:
     expect_nothing_beyond(look(name), 1440, 1280, 1181, 1180, 1101, 1100, 981, 980, 901, 900, 821, 720, 480)
 
@@ -75,6 +75,13 @@ def test_fingers_hit_every_target(look: Look, name: str) -> None:
     page = look(name, **PHONE_OPTIONS)
     assert page.evaluate("matchMedia('(pointer: coarse)').matches")
     assert page.evaluate(TOO_SMALL) == []
+
+
+def test_the_tabs_of_a_merchant_account_stand_in_one_row(look: Look) -> None:
+    page = look("developers", **PHONE_OPTIONS)
+    tabs = page.get_by_role("navigation", name="Merchant account").get_by_role("link")
+    expect(tabs).to_have_count(5)
+    assert len(set(tabs.evaluate_all("tabs => tabs.map((tab) => tab.getBoundingClientRect().top)"))) == 1
 
 
 def test_a_dialog_fits_a_small_screen(browse: Browse, scene: Scene) -> None:
