@@ -26,7 +26,19 @@ from tests.browser.views import CLERK, NEWCOMER, NOBODY, VIEWS
 from tests.browser.witness import Witness
 from tests.factories import PASSWORD, UserFactory
 
+# Chromium has a process draw a list under the address bar for each window, which costs as much as the page does.
+SUGGESTIONS = ("WebUIOmniboxPopup", "WebUIOmniboxAimPopup", "WebUIOmniboxFullPopup")
+# Of a switch that is given twice the last counts: here is what Playwright turns off.
+LEFT_OFF = (
+    *("AvoidUnnecessaryBeforeUnloadCheckSync", "DestroyProfileOnBrowserClose", "LensOverlay", "MediaRouter"),
+    *("HttpsUpgrades", "HttpsFirstBalancedModeAutoEnable", "PaintHolding", "ThirdPartyStoragePartitioning"),
+    *("AvoidCorsURLLoaderRestartOnRedirect", "TcpPortRandomizationWin", "OptimizationHints", "AimEnabled"),
+    *("NetworkTimeServiceQuerying", "PreconnectToSearch"),
+)
 ARGUMENTS = (
+    f"--disable-features={','.join(SUGGESTIONS + LEFT_OFF)}",
+    # There is none to be had: without this, one is imitated.
+    "--disable-gpu",
     "--no-sandbox",
     "--disable-background-networking",
     "--disable-quic",

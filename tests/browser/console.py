@@ -28,9 +28,9 @@ def row(page: Page, name: str) -> Locator:
     return page.get_by_role("row").filter(has=page.get_by_role("link", name=name, exact=True))
 
 
-def names(page: Page) -> list[str]:
-    """The names on the grid, from top to bottom."""
-    return page.locator("[data-row] .row-link").all_inner_texts()
+def expect_names(page: Page, *names: str) -> None:
+    """These names are on the grid, from top to bottom, or will be when the page is there as a whole."""
+    expect(page.locator("[data-row] .row-link")).to_have_text(list(names))
 
 
 def open_menu(page: Page, name: str) -> Locator:

@@ -12,6 +12,7 @@ from keys.history import Actor
 from keys.models import ApiKey, Merchant
 from tests.browser import console
 from tests.browser.conftest import Browse
+from tests.browser.console import expect_names
 from tests.browser.product import Product
 from tests.factories import ApiKeyFactory, MerchantFactory, use
 
@@ -35,10 +36,6 @@ def shop(product: Product) -> Merchant:
 def grid(page: Page, shop: Merchant) -> Page:
     page.goto(console.developers(shop))
     return page
-
-
-def expect_names(page: Page, *names: str) -> None:
-    expect(page.locator("[data-row] .row-link")).to_have_text(list(names))
 
 
 def search(page: Page, text: str) -> None:
@@ -131,7 +128,7 @@ def test_a_shared_address_shows_the_same(grid: Page, browse: Browse) -> None:
     expect_names(grid, "Kiosk", "Payouts")
     other = browse()
     other.goto(grid.url)
-    assert console.names(other) == ["Kiosk", "Payouts"]
+    expect_names(other, "Kiosk", "Payouts")
     expect(other.get_by_role("searchbox")).to_have_value("o")
     expect(other.get_by_label("Mode")).to_have_value("live")
     expect(sorted_column(other)).to_have_text("Key name")

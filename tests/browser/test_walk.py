@@ -96,7 +96,7 @@ def duplicate(page: Page) -> None:
     page.get_by_role("button", name="Create API key").click()
     expect(page.get_by_role("heading", name="API key created", level=1)).to_be_visible()
     page.get_by_role("link", name="Back to Developers").click()
-    assert console.names(page) == [f"{RENAMED} (copy)", RENAMED]
+    console.expect_names(page, f"{RENAMED} (copy)", RENAMED)
     page.get_by_role("link", name=RENAMED, exact=True).click()
 
 
@@ -129,7 +129,7 @@ def there_is_no_way_back(page: Page, product: Product, key: str) -> None:
     for name in ("Enable", "Disable", "Revoke", "Save changes", f"Copy key {RENAMED}"):
         expect(page.get_by_role("button", name=name, exact=True)).to_have_count(0)
     page.get_by_role("link", name="Developers", exact=True).click()
-    assert console.names(page) == [f"{RENAMED} (copy)", RENAMED]
+    console.expect_names(page, f"{RENAMED} (copy)", RENAMED)
     row = console.open_menu(page, RENAMED)
     expect(row).to_contain_text("Revoked")
     expect(row.get_by_role("button")).to_have_count(0)
