@@ -26,6 +26,7 @@ from tests import fuzzing
 from tests.client import ProductClient, gateway_ahead_of
 from tests.database import empty, fresh_groups
 from tests.factories import ActorFactory, ApiKeyFactory, MerchantFactory, UserFactory
+from tests.installation import bring_static_files
 from tests.sessions import sign_in
 
 # What only one of the databases has, or what has nothing to do with the one that is tested on.
@@ -179,5 +180,6 @@ def installed(tmp_path_factory: pytest.TempPathFactory, new_database: Callable[[
         database_url=new_database(),
         size=Size(20, 60, 0),
     )
+    bring_static_files(installation.data_dir)
     installation.fill()
     return installation

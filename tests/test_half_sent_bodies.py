@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from keys.gateway import bodies
-from tests.installation import Installation, stop
+from tests.installation import Installation, bring_static_files, stop
 
 TOKEN = "a-gateway-token-of-more-than-32-characters"
 FORM = "application/x-www-form-urlencoded"
@@ -24,6 +24,7 @@ HALF = {
 def port(tmp_path) -> Iterator[int]:
     """Of a server that runs on an installation of its own."""
     installation = Installation(tmp_path / "data", f"sqlite:///{tmp_path / 'merchantadmin.sqlite3'}")
+    bring_static_files(installation.data)
     server = installation.start(KEYS_GATEWAY_TOKENS=TOKEN)
     try:
         installation.wait_for_answer(server)

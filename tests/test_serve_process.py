@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import signal
 import socket
 import stat
@@ -16,7 +15,15 @@ from django.core.management import CommandError
 
 from keys.management.commands import serve
 from merchantadmin.server import GRACE_SECONDS
-from tests.installation import PASSWORD_LINE, PATIENCE_SECONDS, ROOT, Installation, read_until, stop
+from tests.installation import (
+    PASSWORD_LINE,
+    PATIENCE_SECONDS,
+    ROOT,
+    Installation,
+    bring_static_files,
+    read_until,
+    stop,
+)
 
 pytestmark = [pytest.mark.process, pytest.mark.xdist_group("serve")]
 
@@ -48,6 +55,7 @@ Expect: 100-continue\r
 def prepared(tmp_path_factory, new_database):
     """An installation that has been started once."""
     installation = Installation(tmp_path_factory.mktemp("prepared") / "data", new_database())
+    bring_static_files(installation.data)
     installation.run()
     yield installation
     installation.clean_up()
@@ -62,10 +70,9 @@ def bare(tmp_path, new_database):
 
 
 @pytest.fixture
-def installation(bare, prepared):
-    """The same, but for its static files: collecting them takes most of a first start."""
-    shutil.copytree(prepared.data / "static", bare.data / "static")
-    shutil.copy(prepared.data / "static.sources", bare.data)
+def installation(bare):
+    """The same, but for its static files."""
+    bring_static_files(bare.data)
     return bare
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from keys import keyformat
 from tests.factories import PASSWORD
+from tests.installation import bring_static_files
 
 ROOT = Path(__file__).resolve().parents[2]
 OPERATOR = "operator"
@@ -59,7 +60,7 @@ def serving(data_dir: Path) -> Iterator[Product]:
         "DJANGO_SUPERUSER_PASSWORD": PASSWORD,
         "PORT": str(port),
     }
-    data_dir.mkdir(parents=True, exist_ok=True)
+    bring_static_files(data_dir)
     log = data_dir / "serve.log"
     product = Product(f"http://127.0.0.1:{port}")
     with log.open("w") as output:

@@ -16,7 +16,7 @@ from cryptography.fernet import Fernet
 
 from keys.identifiers import REQUEST, encode, new_id
 from tests.commands.document import SECTIONS
-from tests.installation import ROOT, Installation
+from tests.installation import ROOT, Installation, bring_static_files
 
 pytestmark = [pytest.mark.process, pytest.mark.xdist_group("serve")]
 
@@ -105,6 +105,7 @@ def reader(tmp_path_factory, new_database) -> Iterator[Reader]:
     folder = tmp_path_factory.mktemp("reader")
     installation = Installation(folder / "data", new_database())
     installation.environment |= {"KEYS_ENCRYPTION_KEYS": OLD_KEY}
+    bring_static_files(installation.data)
     installation.manage("migrate", "--verbosity", "0")
     installation.manage("seed_demo")
     key = json.loads(installation.manage("apikeys", "list", "--status", "enabled", "--limit", "1", "--json"))

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.gateways.ports import lasting_port
-from tests.installation import PATIENCE_SECONDS, Installation
+from tests.installation import PATIENCE_SECONDS, Installation, bring_static_files
 
 
 class Product(Installation):
@@ -11,6 +11,7 @@ class Product(Installation):
 
     def __init__(self, data: Path) -> None:
         super().__init__(data, f"sqlite:///{data / 'merchantadmin.sqlite3'}")
+        bring_static_files(data)
         self.port = lasting_port()
         self.environment |= {"PORT": str(self.port), "TRUSTED_PROXY_COUNT": "1"}
 
