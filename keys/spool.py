@@ -35,9 +35,9 @@ POSITION = ".position"
 DRAIN_LOCK = "drain.lock"
 REQUEST_ID_MAX = 64
 HOST = socket.gethostname()[:255]
-# What is counted stands together, so that a drain finds it in each line as one text.
+# What is counted stands together, so that a drain finds it in each line as one text, and sorts by whose request it was.
 COLUMNS = (
-    "id", "status", "outcome", "key_id", "merchant_id", "at", "method", "path", "duration_us", "address", "request_id",
+    "id", "merchant_id", "key_id", "status", "outcome", "at", "method", "path", "duration_us", "address", "request_id",
     "reported",
 )  # fmt: skip
 NONE = "\\N"
@@ -55,10 +55,10 @@ _IN_THE_MINUTE = r":[0-5][0-9]\.[0-9]{6}\+00:00"
 # One line, field by field: nothing else is a record, whoever wrote it.
 _FIELDS = {
     "id": "[0-9a-f]{32}",
+    "merchant_id": "[0-9a-f]{32}",
+    "key_id": "[0-9a-f]{32}",
     "status": "[1-5][0-9]{2}",
     "outcome": f"(?:{'|'.join(Outcome.values)})",
-    "key_id": "[0-9a-f]{32}",
-    "merchant_id": "[0-9a-f]{32}",
     "at": _MINUTE + _IN_THE_MINUTE,
     "method": _TEXT,
     "path": _TEXT,
@@ -78,7 +78,7 @@ LINE = _whole(f"({field})" for field in _FIELDS.values())
 # Where LINE has its texts.
 _TEXTS = [COLUMNS.index(name) for name in ("method", "path", "request_id")]
 # Matches a line, and tells the text that `counted` gives, and the time since the beginning of its minute.
-_WHAT = "\t".join([*itemgetter("status", "outcome", "key_id", "merchant_id")(_FIELDS), _MINUTE])
+_WHAT = "\t".join([*itemgetter("merchant_id", "key_id", "status", "outcome")(_FIELDS), _MINUTE])
 _REST = [f"(?:{_FIELDS[name]})" for name in COLUMNS[COLUMNS.index("at") + 1 :]]
 COUNTED = _whole([_FIELDS["id"], f"({_WHAT})({_IN_THE_MINUTE})", *_REST])
 _LOST_LINE = re.compile(rf"{LOST}({'|'.join(RecordingLoss.Reason.values)})\t([0-9]{{1,15}})\n")
@@ -131,7 +131,7 @@ def compose(
     `address` is `NONE` where it is not known.
     """
     return (
-        f"{id}\t{status}\t{outcome}\t{holder}\t{at}\t{method}\t{path}\t"
+        f"{id}\t{holder}\t{status}\t{outcome}\t{at}\t{method}\t{path}\t"
         f"{duration_us}\t{address}\t{request_id}\t{reported}\n"
     ).encode()
 
@@ -158,7 +158,7 @@ def parse(line: str) -> Record:
     match = LINE.fullmatch(line)
     if match is None or not is_printable(match.groups()):
         raise ValueError("not a line of a spool file")
-    id_, status, outcome, key, merchant, at, method, path, duration, address, request_id, reported = (
+    id_, merchant, key, status, outcome, at, method, path, duration, address, request_id, reported = (
         match.groups()
     )
     return Record(
@@ -178,10 +178,9 @@ def parse(line: str) -> Record:
 
 
 def counted(*, status: int, outcome: str, key_id: UUID, merchant_id: UUID, at: datetime) -> str:
-    """What a request counts as: status, outcome, key, merchant account and minute, as a line has them."""
-    return (
-        f"{status}\t{outcome}\t{holder_columns(key_id, merchant_id)}\t{moment(at)[: len('2026-03-01 12:34')]}"
-    )
+    """What a request counts as: merchant account, key, status, outcome and minute, as a line has them."""
+    minute = moment(at)[: len("2026-03-01 12:34")]
+    return f"{holder_columns(key_id, merchant_id)}\t{status}\t{outcome}\t{minute}"
 
 
 def is_printable(fields: Sequence[str]) -> bool:
@@ -196,7 +195,7 @@ def parse_lost(line: str) -> tuple[str, int]:
 
 
 def holder_columns(key_id: UUID, merchant_id: UUID) -> str:
-    return f"{key_id.hex}\t{merchant_id.hex}"
+    return f"{merchant_id.hex}\t{key_id.hex}"
 
 
 def moment(at: datetime) -> str:

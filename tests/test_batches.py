@@ -134,6 +134,9 @@ def test_what_goes_wrong_ahead_is_told_when_it_is_wanted(descriptor, reads, monk
 def test_what_lines_add_up_to_is_what_their_records_do(records: list[Record]) -> None:
     batch = prepared(b"".join(map(spool.line, records)).decode())
     assert batch.are_records
+    lines = batch.text.encode().splitlines(keepends=True)
+    assert sorted(lines) == sorted(map(spool.line, records))
+    assert lines == sorted(lines, key=lambda line: line.split(b"\t")[1:3])
     assert batch.increments == rollups.increments(rollups.tally(records))
     assert batch.last_uses == {
         key.hex: spool.moment(max(each.at for each in records if each.key_id == key))

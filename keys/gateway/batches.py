@@ -4,10 +4,11 @@ None of that needs the database, so it is done ahead: while one batch goes in, a
 """
 
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from operator import itemgetter
 from typing import Self
 
@@ -22,7 +23,7 @@ PIECE_CHARACTERS = 128 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Whole lines, from `position` in the file on, with what they add to the rollups and when each key was used last.
+    """Whole lines of the file from `position` on, what they add to the rollups, and when each key was used last.
 
     Without `are_records`, some line may be none, and nothing is counted. `is_last`: the file had no more at that time.
     """
@@ -88,7 +89,7 @@ def prepared(text: str, *, position: int = 0, size_bytes: int = 0, is_last: bool
         position=position,
         size_bytes=size_bytes,
         is_last=is_last,
-        text=text,
+        text=_by_holder(text, counted) if counted else text,
         are_records=are_records,
         increments=rollups.increments(Counter(map(itemgetter(0), counted))),
         last_uses=_last_uses(counted),
@@ -110,6 +111,14 @@ def _is_printable(text: str) -> bool:
     return text.isascii() or all(map(spool.is_printable, spool.LINE.findall(text)))
 
 
+def _by_holder(text: str, counted: Iterable[tuple[str, str]]) -> str:
+    """The same lines in the order of their merchant accounts and keys, which is that of the database's indexes."""
+    lines: dict[str, list[str]] = defaultdict(list)
+    for line, (what, _) in zip(text.removesuffix("\n").split("\n"), counted, strict=True):
+        lines[what].append(line)
+    return "".join(f"{line}\n" for line in chain.from_iterable(lines[what] for what in sorted(lines)))
+
+
 def _last_uses(counted: Iterable[tuple[str, str]]) -> dict[str, str]:
     """When each key was used last, as text: of what COUNTED found."""
     in_minutes: dict[str, str] = {}
@@ -118,7 +127,7 @@ def _last_uses(counted: Iterable[tuple[str, str]]) -> dict[str, str]:
             in_minutes[what] = rest
     last: dict[str, str] = {}
     for what, rest in in_minutes.items():
-        _, _, key, _, minute = what.split("\t")
+        _, key, _, _, minute = what.split("\t")
         at = f"{minute}{rest}"
         if last.get(key, "") < at:
             last[key] = at

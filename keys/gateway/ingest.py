@@ -241,13 +241,13 @@ def _lines_for_sqlite(text: str) -> list[tuple[str | int | None, ...]]:
 
 def _values_for_sqlite(line: tuple[str, ...]) -> tuple[str | int | None, ...]:
     """What SQLite would take without a look: raises DataError where PostgreSQL does."""
-    id_, status, outcome, key, merchant, at, method, path, duration, address, request_id, reported = line
+    id_, merchant, key, status, outcome, at, method, path, duration, address, request_id, reported = line
     if "\\" in path or "\\" in method or "\\" in request_id:
         method, path, request_id = (spool.unescape(text) for text in (method, path, request_id))
     if len(method) > METHOD_MAX or len(path) > PATH_MAX or len(request_id) > REQUEST_ID_MAX:
         raise DataError("a text is too long")
     return (
-        id_, int(status), outcome, key, merchant, f"{_day(at[:10])}{at[10:26]}", method, path, int(duration),
+        id_, merchant, key, int(status), outcome, f"{_day(at[:10])}{at[10:26]}", method, path, int(duration),
         _address(address), request_id, reported == "t",
     )  # fmt: skip
 

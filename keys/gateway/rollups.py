@@ -75,7 +75,7 @@ def increments(tally: Mapping[str, int]) -> Increments:
     minutes: _TextCounts = defaultdict(_no_requests)
     used = {0}
     for what, number in tally.items():
-        status, outcome, key, merchant, minute = what.split("\t")
+        merchant, key, status, outcome, minute = what.split("\t")
         places = _places(outcome, int(status))
         used.update(places)
         at = f"{minute}:00"
