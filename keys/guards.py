@@ -2,10 +2,9 @@
 
 The rules: an API key is inserted Enabled and moves only Enabled ⇄ Disabled → Revoked; its id, merchant,
 mode, permissions, digest, mask, origin, creator and creation time never change; a revoked key changes no
-more, but for the time of its last use; a key, a merchant account and a history row are never deleted; a
-history row never changes, and joins its chain at the end; the head of a chain only moves forward. (An account
-has a history from its creation on, so there is no empty one to delete.) Whether a hash is right only
-`keys.integrity` can tell.
+more; a key, a merchant account and a history row are never deleted; a history row never changes, and joins
+its chain at the end; the head of a chain only moves forward. (An account has a history from its creation on,
+so there is no empty one to delete.) Whether a hash is right only `keys.integrity` can tell.
 
 Beside these guards, which refuse, stand the triggers of the feed (keys/sql/feed.*.sql), which tell verifiers of every
 change that a verdict depends on, whoever makes it.

@@ -1,4 +1,5 @@
-"""How much API keys and merchant accounts are used: error rates, hourly series, freshness. Reads rollups only.
+"""How much API keys and merchant accounts are used: error rates, hourly series, freshness. Reads rollups only, but for
+the conditions that tell keys by their last use.
 
 The window is the last 24 hours, exact to the minute: it ends with the minute of now and starts 1,439
 minutes earlier. Whole clock hours come from the hourly rollup, the ragged ends from the minutes: at most 23
@@ -13,10 +14,10 @@ from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import F, Sum
+from django.db.models import Exists, F, OuterRef, Sum
 from django.utils import timezone
 
-from keys.models import UsageHour, UsageMinute
+from keys.models import LastUse, UsageHour, UsageMinute
 from keys.models.requestlog import CAUSES
 from keys.outcomes import FailureCause
 
@@ -26,6 +27,20 @@ if TYPE_CHECKING:
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 DAY = timedelta(hours=24)
+
+
+def used_since(moment: datetime) -> Exists:
+    """Which API keys were used then or later.
+
+    Looked up for each key, and not joined: SQLite would begin a join with the last uses, and read and sort all of them
+    for each page of keys.
+    """
+    return Exists(LastUse.objects.filter(key=OuterRef("pk"), at__gte=moment))
+
+
+def used_last_before(moment: datetime) -> Exists:
+    """Which API keys were used, and no more since then."""
+    return Exists(LastUse.objects.filter(key=OuterRef("pk"), at__lt=moment))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from keys import spool, usage
 from keys.gateway import ingest as ingesting
 from keys.gateway.drain import Drain
 from keys.gateway.recorder import SpoolRecorder
-from keys.models import ApiKey, RecordingLoss, RequestLog, SpoolFile, UsageHour, UsageMinute
+from keys.models import ApiKey, LastUse, RecordingLoss, RequestLog, SpoolFile, UsageHour, UsageMinute
 from keys.models.requestlog import METHOD_MAX, PATH_MAX
 from keys.naming import printable
 from tests.database import undone
@@ -221,7 +221,7 @@ class TestOneProcess:
         Drain(folder).once()
         assert RequestLog.objects.count() == counted(api_key) == 20
 
-    @pytest.mark.parametrize("table", [RequestLog, UsageMinute, UsageHour, ApiKey, SpoolFile])
+    @pytest.mark.parametrize("table", [RequestLog, UsageMinute, UsageHour, LastUse, SpoolFile])
     def test_a_batch_goes_in_whole_or_not_at_all(self, folder, recorder, api_key, table, monkeypatch) -> None:
         write(recorder, records(api_key))
 

@@ -20,7 +20,7 @@ from keys.keyformat import PlaintextKey
 from keys.models import ApiKey, HistoryEntry
 from keys.models.history import Action
 from keys.verification import Attempt, Facts, verdict
-from tests.factories import ActorFactory, ApiKeyFactory, UserFactory
+from tests.factories import ActorFactory, ApiKeyFactory, UserFactory, use
 
 pytestmark = pytest.mark.django_db
 
@@ -197,15 +197,14 @@ def test_revoking_destroys_the_ciphertext_and_keeps_the_rest(actor):
 
 def test_a_step_changes_nothing_but_the_state(actor):
     key = ApiKeyFactory(description="Kept.", expires_at=timezone.now() + timedelta(days=1))
-    used_at = timezone.now()
     in_hand = stored(key)
-    ApiKey.objects.filter(pk=key.pk).update(last_used_at=used_at)
+    [used] = use(key, succeeded=1)
     before = ApiKey.objects.values().get(pk=key.pk)
     lifecycle.disable(key=in_hand, actor=actor)
     after = ApiKey.objects.values().get(pk=key.pk)
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {"status", "status_rank"}
-    assert after["last_used_at"] == used_at
+    assert stored(key).last_used_at == used.at
 
 
 @pytest.mark.parametrize("reason", ["x" * 501, "a\x00b", "\u202e"])

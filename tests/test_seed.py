@@ -144,9 +144,10 @@ class TestRows(TestCase):
 
     def test_last_use_is_the_newest_request(self) -> None:
         newest = dict(RequestLog.objects.order_by("at").values_list("key_id", "at"))
-        for key in ApiKey.objects.filter(pk__in=newest):
+        keys = ApiKey.objects.select_related("last_use")
+        for key in keys.filter(pk__in=newest):
             assert key.last_used_at == newest[key.pk]
-        for key in ApiKey.objects.exclude(pk__in=newest).exclude(last_used_at=None):
+        for key in keys.exclude(pk__in=newest).exclude(last_use=None):
             assert key.created_at <= key.last_used_at < min(newest.values())
 
     def test_few_keys_make_most_of_the_requests(self) -> None:

@@ -13,7 +13,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Left
 from django.utils import timezone
 
-from keys import people, search
+from keys import people, search, usage
 from keys.console.context import access_of
 from keys.console.keyset import unindexed
 from keys.identifiers import API_KEY, InvalidIdentifier, decode, first_id_at
@@ -151,10 +151,10 @@ class ApiKeyFilter(GridFilter):
         now = timezone.now()
         return queryset.filter(
             {
-                "day": Q(last_used_at__gte=now - timedelta(hours=24)),
-                "week": Q(last_used_at__gte=now - timedelta(days=7)),
-                "idle": Q(last_used_at__lt=now - timedelta(days=30)),
-                "never": Q(last_used_at=None),
+                "day": usage.used_since(now - timedelta(hours=24)),
+                "week": usage.used_since(now - timedelta(days=7)),
+                "idle": usage.used_last_before(now - timedelta(days=30)),
+                "never": Q(last_use=None),
             }[value]
         )
 

@@ -15,7 +15,7 @@ from django.db import connection
 from keys import chain, history, lifecycle, merchants, search, states
 from keys.demo import tables
 from keys.history import Actor
-from keys.models import ApiKey, Change, HistoryEntry, HistoryHead, Merchant, MerchantTerm, User
+from keys.models import ApiKey, Change, HistoryEntry, HistoryHead, LastUse, Merchant, MerchantTerm, User
 from keys.models.access import TeamRole
 from keys.models.history import Action
 from keys.models.verifier import ChangeKind
@@ -93,6 +93,8 @@ class KeyLife(Life):
         """`presets` are those of `keys.lifecycle.create`."""
         self.key, _ = lifecycle.compose(merchant=merchant, at=at, actor=actor, **presets)
         born = lifecycle.compose_creation(key=self.key, actor=actor)
+        # None where it was never used, or where requests will tell.
+        self.last_used_at: datetime | None = None
         super().__init__(self.key, born, merchant=merchant, key=self.key)
 
     def duplicate(self, *, at: datetime, actor: Actor, name: str) -> "KeyLife":
@@ -165,6 +167,8 @@ def _save_keys(lives: Sequence[KeyLife]) -> None:
         ApiKey.objects.filter(pk__in=revoked[start : start + AT_ONCE]).update(
             status="revoked", secret_ciphertext=None
         )
+    uses = ((life.key.pk, life.last_used_at) for life in lives if life.last_used_at)
+    tables.insert(LastUse, ("key_id", "at"), uses)
     _date_changes(lives)
 
 

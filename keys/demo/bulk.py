@@ -173,7 +173,7 @@ class _Builder:
         refused = not (key.is_enabled and key.merchant.is_enabled)
         if refused and random.random() >= FORGOTTEN:
             ended = life.history[-1].at
-            key.last_used_at = self._between(key.created_at, ended) if random.random() < 0.9 else None
+            life.last_used_at = self._between(key.created_at, ended) if random.random() < 0.9 else None
             return
         rank = 1 + random.random() * self._keys
         self.clients.append(

@@ -125,7 +125,7 @@ def play(scene: Scene, *, stage: Stage, account: MerchantLife, earlier: dict[str
         # Working hours may put a moment before that of the step before.
         step(max(stage.moment(days_ago), to_the_minute(life.history[-1].at + 2 * MINUTE)))
     if scene.last_used_days_ago is not None:
-        life.key.last_used_at = max(stage.moment(scene.last_used_days_ago), at + HOUR)
+        life.last_used_at = max(stage.moment(scene.last_used_days_ago), at + HOUR)
     return life
 
 

@@ -7,15 +7,16 @@ from operator import attrgetter
 from random import Random
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from keys.demo import tables
 from keys.demo.calls import ELSEWHERE, Call
 from keys.demo.rhythms import HOUR, MINUTE, Allotment, Span
+from keys.gateway.ingest import move_last_uses
 from keys.gateway.rollups import COUNTS, Counts, add_usage, usage_by_hour, usage_by_minute
 from keys.identifiers import REQUEST, encode, new_id
 from keys.models import RequestLog, UsageHour, UsageMinute
-from keys.spool import Record
+from keys.spool import Record, moment
 
 BATCH = 20_000
 DURATIONS = 4096
@@ -66,7 +67,7 @@ def load(
 
 def _write_past_hour(batches: Iterator[list[Record]], advance: Callable[[int], None]) -> None:
     hours: Counts = {}
-    used: dict[UUID, datetime] = {}
+    used: dict[str, str] = {}
     for records in batches:
         tables.insert_objects(RequestLog, records)
         minutes = usage_by_minute(records)
@@ -77,14 +78,14 @@ def _write_past_hour(batches: Iterator[list[Record]], advance: Callable[[int], N
         used |= _last_uses(records)
         advance(len(records))
     _insert_usage(UsageHour, hours)
-    _touch(used)
+    move_last_uses(used)
 
 
 def _write_current_hour(batches: Iterator[list[Record]], advance: Callable[[int], None]) -> None:
     for records in batches:
         tables.insert_objects(RequestLog, records)
         add_usage(records)
-        _touch(_last_uses(records))
+        move_last_uses(_last_uses(records))
         advance(len(records))
 
 
@@ -93,32 +94,10 @@ def _insert_usage(model: type[UsageMinute] | type[UsageHour], counts: Counts) ->
     tables.insert(model, ("subject_id", "at", *COUNTS), rows)
 
 
-def _last_uses(records: Sequence[Record]) -> dict[UUID, datetime]:
+def _last_uses(records: Sequence[Record]) -> dict[str, str]:
     """`records` are in the order of time, so the last one of each key stays."""
-    return {record.key_id: record.at for record in records}
-
-
-def _touch(used: dict[UUID, datetime]) -> None:
-    """Move the last use of each key forward."""
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute(
-                "UPDATE keys_apikey SET last_used_at = used.at"
-                " FROM unnest(%s::uuid[], %s::timestamptz[]) AS used (id, at)"
-                " WHERE keys_apikey.id = used.id"
-                " AND (last_used_at IS NULL OR last_used_at < used.at)",
-                [list(used), list(used.values())],
-            )
-        else:
-            cursor.executemany(
-                "UPDATE keys_apikey SET last_used_at = %s"
-                " WHERE id = %s AND (last_used_at IS NULL OR last_used_at < %s)",
-                [
-                    (moment, key_id.hex, moment)
-                    for key_id, at in used.items()
-                    for moment in (connection.ops.adapt_datetimefield_value(at),)
-                ],
-            )
+    last = {record.key_id: record.at for record in records}
+    return {key.hex: moment(at) for key, at in last.items()}
 
 
 class _Generator:

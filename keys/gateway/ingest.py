@@ -5,7 +5,7 @@ the status that the API answered. Its id says that the two are one: the report's
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from functools import lru_cache
@@ -25,6 +25,10 @@ from keys.models.requestlog import METHOD_MAX, PATH_MAX
 from keys.naming import printable
 from keys.spool import REQUEST_ID_MAX, Record
 
+_MOVE_FORWARD = (
+    "INSERT INTO keys_lastuse (key_id, at) {} ON CONFLICT (key_id) DO UPDATE SET at = excluded.at"
+    " WHERE keys_lastuse.at < excluded.at"
+)
 ROWS_AT_ONCE = 5000
 ROWS_IN_A_SAVEPOINT = 500
 # Two may report the same request at the same moment; the second finds it there when it tries again.
@@ -79,7 +83,7 @@ def take(batch: Batch) -> None:
         raise DataError("not all lines are records")
     _copy(batch.text)
     rollups.add(batch.increments)
-    _move_last_use(batch.last_uses)
+    move_last_uses(batch.last_uses)
 
 
 def take_one_by_one(batch: Batch) -> None:
@@ -274,26 +278,29 @@ def _touch(records: Iterable[Record]) -> None:
         key, at = record.key_id.hex, spool.moment(record.at)
         if latest.get(key, "") < at:
             latest[key] = at
-    _move_last_use(latest)
+    move_last_uses(latest)
 
 
 def _number(id_: UUID) -> int:
     return id_.int
 
 
-def _move_last_use(latest: dict[str, str]) -> None:
-    """Move each key's last use forward, never back, and write nothing else of the key. Ids and times as text."""
+def move_last_uses(latest: Mapping[str, str]) -> None:
+    """Move the last use of each key forward, never back: ids as 32 digits, times as `keys.spool.moment` has them.
+
+    The keys themselves are neither read nor locked, so that nobody who changes one waits for a batch to be committed.
+    """
+    if not latest:
+        return
+    # In one order, so that no two can deadlock.
     uses = sorted(latest.items())
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
+            keys = ",".join(key for key, _ in uses)
+            moments = ",".join(f'"{at}"' for _, at in uses)
             cursor.execute(
-                "UPDATE keys_apikey SET last_used_at = used.at"
-                " FROM unnest(%s::text[]::uuid[], %s::text[]::timestamptz[]) AS used (id, at)"
-                " WHERE keys_apikey.id = used.id AND (last_used_at IS NULL OR last_used_at < used.at)",
-                [[key for key, _ in uses], [at for _, at in uses]],
+                _MOVE_FORWARD.format("SELECT * FROM unnest(%s::uuid[], %s::timestamptz[])"),
+                [f"{{{keys}}}", f"{{{moments}}}"],
             )
             return
-        cursor.executemany(
-            "UPDATE keys_apikey SET last_used_at = %s WHERE id = %s AND (last_used_at IS NULL OR last_used_at < %s)",
-            [(at[:26], key, at[:26]) for key, at in uses],
-        )
+        cursor.executemany(_MOVE_FORWARD.format("VALUES (%s, %s)"), [(key, at[:26]) for key, at in uses])

@@ -6,7 +6,7 @@ from keys.models.cached import CachedValue
 from keys.models.history import HistoryEntry, HistoryHead
 from keys.models.merchant import Merchant, MerchantTerm
 from keys.models.recording import RecordingLoss, SpoolFile
-from keys.models.requestlog import RequestLog, UsageHour, UsageMinute
+from keys.models.requestlog import LastUse, RequestLog, UsageHour, UsageMinute
 from keys.models.verifier import Acknowledgement, Change, Verifier
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "HistoryEntry",
     "HistoryHead",
     "Invitation",
+    "LastUse",
     "Membership",
     "Merchant",
     "MerchantTerm",

@@ -3,6 +3,7 @@
 Beyond the constraints below, triggers (keys/guards.py) keep the states, the immutable columns and the rows themselves.
 """
 
+from datetime import datetime
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
@@ -60,7 +61,6 @@ class ApiKey(models.Model):
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, editable=False, related_name="+"
     )
-    last_used_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         verbose_name = "API key"
@@ -114,6 +114,12 @@ class ApiKey(models.Model):
     @property
     def masked(self) -> str:
         return mask(self.mode, self.head, self.tail)
+
+    @property
+    def last_used_at(self) -> datetime | None:
+        """Of another table: who shows many keys reads it with them, as `last_use`."""
+        use = getattr(self, "last_use", None)
+        return use.at if use else None
 
     @cached_property
     def grants(self) -> Grants:

@@ -1,7 +1,7 @@
-"""Requests made with known keys, and their counts by minute and by hour.
+"""Requests made with known keys, their counts by minute and by hour, and when each key was used last.
 
 No foreign key is declared in the database here: keys and merchant accounts with keys cannot be deleted, so a check on
-each insert would find nothing and lock the key's row on PostgreSQL.
+each insert would find nothing and lock the key's row on PostgreSQL. Whoever disables a key never waits for a recording.
 """
 
 from django.db import models
@@ -59,6 +59,23 @@ class RequestLog(models.Model):
     @property
     def succeeded(self) -> bool:
         return self.status < 400
+
+
+class LastUse(models.Model):
+    """When an API key was used last; a key without a row never was.
+
+    Not a column of the key: this is written with every batch of requests. There it would hold the key's row until
+    the batch is committed, and write the row anew with an entry in each of its indexes.
+    """
+
+    key = models.OneToOneField(
+        ApiKey, models.DO_NOTHING, primary_key=True, db_constraint=False, related_name="last_use"
+    )
+    # No index: on PostgreSQL a row moves forward within its page as long as no index has to be told.
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M}"
 
 
 class Usage(models.Model):

@@ -10,10 +10,11 @@ from django.http import QueryDict
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from keys.console.filters import MerchantFilter
+from keys.console.filters import LAST_USED, ApiKeyFilter, MerchantFilter
 from keys.console.keyset import Ordering, cursor_for, paginate
 from keys.console.tables import ApiKeyTable, MerchantTable, RequestTable
 from keys.gateway.ingest import ingest
+from keys.management.terminal.selection import BY_AGE
 from keys.models import ApiKey, Merchant, RequestLog
 from tests.console.test_keyset import NOON, insert
 from tests.factories import RecordFactory
@@ -89,6 +90,24 @@ def test_a_page_of_keys_and_of_requests_is_read_along_an_index(
         row.refresh_from_db()
         for place in ({}, {"after": cursor_for(row, ordering)}):
             text = explained(rows, ordering, monkeypatch, **place)
+            assert is_walked_along_an_index(text), text
+
+
+@pytest.mark.parametrize("used", dict(LAST_USED))
+def test_keys_are_told_by_their_last_use_along_the_index_of_their_order(
+    api_key: ApiKey, used: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one account, and of all: a plan that began with the last uses would sort all of them for each page."""
+    ingest([RecordFactory(key=api_key, at=NOON)])
+    api_key.refresh_from_db()
+    every = ApiKey.objects.select_related("last_use")
+    for keys, ordering in (
+        (every.filter(merchant=api_key.merchant), ApiKeyTable.orderings["status"]),
+        (every, BY_AGE),
+    ):
+        filtered = ApiKeyFilter(QueryDict(f"last_used={used}"), queryset=keys).qs
+        for place in ({}, {"after": cursor_for(api_key, ordering)}):
+            text = explained(filtered, ordering, monkeypatch, **place)
             assert is_walked_along_an_index(text), text
 
 

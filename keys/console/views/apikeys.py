@@ -111,7 +111,7 @@ class ApiKeyDuplicateView(ApiKeyCreateView):
 
 class ApiKeyPageMixin(ConsoleMixin):
     def key(self, pk: UUID) -> ApiKey:
-        keys = self.access.keys().select_related("merchant", "duplicated_from")
+        keys = self.access.keys().select_related("merchant", "duplicated_from", "last_use")
         return get_object_or_404(keys, pk=pk)
 
     def page(

@@ -53,7 +53,7 @@ class DevelopersView(MerchantPageMixin, GridView):
         return self.merchant(self.kwargs["pk"])
 
     def rows(self) -> QuerySet[ApiKey]:
-        return self.access.keys().filter(merchant=self.account)
+        return self.access.keys().filter(merchant=self.account).select_related("last_use")
 
     def grid_context(self) -> dict[str, Any]:
         steps = self.access.steps(self.account)
@@ -91,7 +91,7 @@ class ApiKeyMoveView(ConsoleMixin, View):
         return HttpResponseRedirect(self.next_page() or key.get_absolute_url())
 
     def row(self, request: HttpRequest, pk: UUID) -> HttpResponse:
-        key = self.access.keys().get(pk=pk)
+        key = self.access.keys().select_related("last_use").get(pk=pk)
         add_usage([key], self.access)
         return_to = page_behind(self.htmx) or reverse("developers", args=[key.merchant_id])
         context = {"record": key, "return_to": return_to} | links(key.merchant_id)

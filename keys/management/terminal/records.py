@@ -157,7 +157,7 @@ def merchant_rows(merchants: QuerySet[Merchant]) -> QuerySet[Merchant]:
 def key_rows(keys: QuerySet[ApiKey]) -> QuerySet[ApiKey]:
     """With all that KEY_FIELDS tell, in one query, and without what nobody is told."""
     stored = ExpressionWrapper(Q(secret_ciphertext__isnull=False), output_field=BooleanField())
-    rows = keys.select_related("merchant", "created_by").annotate(is_stored=stored)
+    rows = keys.select_related("merchant", "created_by", "last_use").annotate(is_stored=stored)
     return rows.defer("digest", "secret_ciphertext")
 
 

@@ -7,7 +7,7 @@ from django.core.management.base import CommandParser
 from django.db.models import Model, Q, QuerySet
 from django.utils import timezone
 
-from keys import search
+from keys import search, usage
 from keys.console.keyset import Ordering, paginate
 from keys.keyformat import Mode
 from keys.management.terminal import moments
@@ -108,12 +108,12 @@ def _common(options: Options) -> Q:
 def _used(options: Options) -> Q:
     match = Q()
     if (since := options["used_since"]) is not None:
-        match &= Q(last_used_at__gte=since)
+        match &= Q(usage.used_since(since))
     if (since := options["unused_since"]) is not None:
         # A key that was made yesterday has had no time to be used.
-        match &= Q(created_at__lt=since) & (Q(last_used_at__lt=since) | Q(last_used_at=None))
+        match &= Q(created_at__lt=since) & ~Q(usage.used_since(since))
     if options["never_used"]:
-        match &= Q(last_used_at=None)
+        match &= Q(last_use=None)
     return match
 
 
