@@ -45,7 +45,7 @@ test-browser: $(VENV)/dev.stamp ## The console in real Chromium, which is instal
 
 test-gateways: $(VENV)/dev.stamp $(VENV)/gateways.stamp ## The verifier behind nginx, Caddy, HAProxy, Traefik and Envoy, installed where missing
 	$(PY) -m tests.gateways.programs
-	$(PY) -m pytest tests/gateways -m gateway
+	$(PYTEST) tests/gateways -m gateway
 
 fuzz: $(VENV)/dev.stamp ## Make up 100,000 cases for the verifier on each database; CASES=1000000 makes up more
 	FUZZ_CASES=$(CASES) TEST_DATABASE=sqlite $(PYTEST) -p tests.fuzzing -m fuzz

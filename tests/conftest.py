@@ -53,6 +53,14 @@ hypothesis_settings.register_profile(
 hypothesis_settings.load_profile("merchantadmin")
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """xdist has written the group of a test to where pytest before 9.2 kept its ID, and would not see it any more."""
+    for item in items:
+        if "_nodeid" in vars(item) and hasattr(item, "_id"):
+            item._id = type(item._id).parse(item._nodeid)
+
+
 def pytest_collection_finish() -> None:
     """Nothing that is there by now is garbage: whoever tidies up from here on need not look at all of it again."""
     gc.collect()

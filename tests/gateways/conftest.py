@@ -6,6 +6,7 @@ functions change them, as another process of the platform would.
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,23 @@ from tests.factories import ApiKeyFactory
 from tests.gateways.api import Api, serving_api
 from tests.gateways.product import Product
 from tests.gateways.servers import SERVERS, Running, running
+
+
+# xdist reads the marks at this moment too, and has to come later.
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Each server is started on one worker; the outages, which take as long as several of them, have a turn apart."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.parent == here:
+            item.add_marker(pytest.mark.xdist_group(turn_of(item)))
+
+
+def turn_of(item: pytest.Item) -> str:
+    if item.path.name == "test_outages.py":
+        return "outages"
+    parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    return next((value for value in parameters if isinstance(value, str) and value in SERVERS), "none")
 
 
 @pytest.fixture(autouse=True)
