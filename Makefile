@@ -10,6 +10,8 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 unexport PYTHONDONTWRITEBYTECODE
 
 PYTEST := $(PY) -m pytest -n logical --maxprocesses 4 --dist loadgroup
+# While a test waits for a process that it has started, the others of the same run go on.
+HEADLESS := 'not browser and not gateway'
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -32,8 +34,7 @@ dev: $(VENV)/dev.stamp ## The same for development: DEBUG on, restarts when the 
 test: test-sqlite test-postgresql test-browser test-gateways ## All tests: on SQLite, on PostgreSQL, in a browser, behind proxies
 
 test-sqlite: $(VENV)/dev.stamp ## The tests without a browser, on SQLite
-	TEST_DATABASE=sqlite $(PYTEST)
-	TEST_DATABASE=sqlite $(PYTEST) -m process
+	TEST_DATABASE=sqlite $(PYTEST) -m $(HEADLESS)
 
 test-postgresql: $(VENV)/dev.stamp ## The same on PostgreSQL: of TEST_DATABASE_URL, or else started for the occasion
 	$(PY) -m tests.postgres $(PYTEST)

@@ -55,10 +55,14 @@ hypothesis_settings.load_profile("merchantadmin")
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """xdist has written the group of a test to where pytest before 9.2 kept its ID, and would not see it any more."""
+    """What starts processes takes longest: it comes first, that nobody has to wait for the last of them in the end.
+
+    xdist has written the group of a test to where pytest before 9.2 kept its ID, and would not see it any more.
+    """
     for item in items:
         if "_nodeid" in vars(item) and hasattr(item, "_id"):
             item._id = type(item._id).parse(item._nodeid)
+    items.sort(key=lambda item: item.get_closest_marker("process") is None)
 
 
 def pytest_collection_finish() -> None:
