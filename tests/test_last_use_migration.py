@@ -107,10 +107,12 @@ def test_who_holds_a_key_is_waited_for_and_keeps_nobody_else_waiting_long(keys, 
     def sleep(seconds: float) -> None:
         waited.append(seconds)
         holder.rollback()
-        holder.close()
 
     monkeypatch.setattr(MIGRATION, "LOCK_TIMEOUT", "1ms")
     monkeypatch.setattr(MIGRATION.time, "sleep", sleep)
-    migrate()
+    try:
+        migrate()
+    finally:
+        holder.close()
     assert waited == [1]
     assert last_uses() == uses
