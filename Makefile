@@ -37,8 +37,7 @@ test-sqlite: $(VENV)/dev.stamp ## The tests without a browser, on SQLite
 	TEST_DATABASE=sqlite $(PYTEST) -m $(HEADLESS)
 
 test-postgresql: $(VENV)/dev.stamp ## The same on PostgreSQL: of TEST_DATABASE_URL, or else started for the occasion
-	$(PY) -m tests.postgres $(PYTEST)
-	$(PY) -m tests.postgres $(PYTEST) -m process
+	$(PY) -m tests.postgres $(PYTEST) -m $(HEADLESS)
 
 test-browser: $(VENV)/dev.stamp ## The console in real Chromium, which is installed where there is none
 	$(PY) -m tests.browser.chromium

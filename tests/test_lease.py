@@ -97,7 +97,9 @@ def test_a_verifier_that_is_cut_off_says_so_at_once_but_for_one_that_tries(
     open_directory, api_key, relay, monkeypatch
 ) -> None:
     monkeypatch.setattr("keys.gateway.postgresql.AWAY_SECONDS", 0.0)
-    directory = open_directory(url=relay.url, bound_seconds=BOUND_SECONDS)
+    # Long enough that a busy machine does not make the quick ones slow.
+    bound_seconds = 3 * BOUND_SECONDS
+    directory = open_directory(url=relay.url, bound_seconds=bound_seconds)
     text = api_key.secret.reveal()
     together = threading.Barrier(4, timeout=10)
 
@@ -114,7 +116,7 @@ def test_a_verifier_that_is_cut_off_says_so_at_once_but_for_one_that_tries(
     eventually(lambda: not directory.lease_seconds)
     with ThreadPoolExecutor(4) as threads:
         *quick, slow = sorted(each.result(20) for each in [threads.submit(how_long) for _ in range(4)])
-    assert max(quick) < BOUND_SECONDS / 2 < slow < BOUND_SECONDS * 2
+    assert max(quick) < bound_seconds / 2 < slow < bound_seconds * 2
 
 
 def warnings_in(caplog) -> list[str]:
