@@ -6,6 +6,7 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -220,6 +221,19 @@ class TestOneProcess:
         left_by_the_dead(folder, b"".join(map(spool.line, records(api_key, 20))))
         Drain(folder).once()
         assert RequestLog.objects.count() == counted(api_key) == 20
+
+    def test_who_is_told_to_stop_takes_one_batch_and_looks_again(self, folder, api_key, monkeypatch) -> None:
+        """However large the file: a moment later the process may be killed."""
+        monkeypatch.setattr("keys.gateway.batches.BATCH_BYTES", 500)
+        left_by_the_dead(folder, b"".join(map(spool.line, records(api_key, 20))))
+        drain = Drain(folder)
+        drain.stop()
+        counts = []
+        while drain.round() == 0:
+            counts.append(RequestLog.objects.count())
+        steps = [after - before for before, after in pairwise([0, *counts])]
+        assert sum(steps) == 20
+        assert max(steps) <= 500 // len(spool.line(records(api_key, 1)[0]))
 
     @pytest.mark.parametrize("table", [RequestLog, UsageMinute, UsageHour, LastUse, SpoolFile])
     def test_a_batch_goes_in_whole_or_not_at_all(self, folder, recorder, api_key, table, monkeypatch) -> None:

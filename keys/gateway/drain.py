@@ -26,8 +26,6 @@ from keys.models import RecordingLoss, SpoolFile
 
 logger = logging.getLogger(__name__)
 
-# As many of one file, before the next file has its turn: as many as the largest file has.
-BATCHES_IN_A_TURN = 4
 IDLE_SECONDS = 0.02
 # While much comes in, rather a few large batches than many small ones.
 BETWEEN_BATCHES_SECONDS = 0.1
@@ -90,7 +88,7 @@ class Drain:
         """Drain what is left, as far as that is a matter of a moment."""
         deadline = time.monotonic() + PARTING_SECONDS
         try:
-            while self.round(batches=1) == 0 and time.monotonic() < deadline:
+            while self.round() == 0 and time.monotonic() < deadline:
                 pass
         except Exception as error:
             logger.warning("Records are left in the spool, for whoever drains next: %s", error)
@@ -104,7 +102,7 @@ class Drain:
             pass
         return self.rows_bytes - before
 
-    def round(self, *, batches: int = BATCHES_IN_A_TURN) -> float:
+    def round(self) -> float:
         """A turn for each file; returns how many seconds the next round can wait, 0 where there is more to do.
 
         A file that cannot be drained does not stop the others; why is raised when they have had their turn.
@@ -113,7 +111,7 @@ class Drain:
         failure: Exception | None = None
         for path in spool.files(self.folder):
             try:
-                taken, is_more_here = self._drain_file(path, batches)
+                taken, is_more_here = self._drain_file(path)
             except FileNotFoundError:
                 continue
             except OperationalError:
@@ -129,8 +127,8 @@ class Drain:
             return 0
         return BETWEEN_BATCHES_SECONDS if largest > LARGE_BYTES else IDLE_SECONDS
 
-    def _drain_file(self, path: Path, batches: int) -> tuple[int, bool]:
-        """Take that many batches of the file, and remove it where nothing is left of it.
+    def _drain_file(self, path: Path) -> tuple[int, bool]:
+        """Take what is in the file, and remove it where nothing is left of it.
 
         Returns the size in bytes, and whether there is more to do at once.
         """
@@ -139,7 +137,7 @@ class Drain:
             size = os.fstat(file.fileno()).st_size
             if size == spool.position(path) and not is_abandoned:
                 return 0, False
-            taken, position = self._take(path, file, batches)
+            taken, position = self._take(path, file)
             if is_abandoned and not taken:
                 # Nobody will complete its last line, if there is half of one.
                 self._give_up(path.name, file, size)
@@ -148,19 +146,18 @@ class Drain:
                 return 0, False
         return taken, taken > 0 and (is_abandoned or position < size)
 
-    def _take(self, path: Path, file: BinaryIO, batches: int) -> tuple[int, int]:
-        """Take up to that many batches; returns their size and the position after them."""
+    def _take(self, path: Path, file: BinaryIO) -> tuple[int, int]:
+        """Take batch after batch, or but one when told to stop; returns their size and the position after them."""
         taken = 0
         with Reader(file.fileno()) as reader:
-            for _ in range(batches):
+            while True:
                 batch = _take(path.name, file, reader)
                 if batch.size_bytes:
                     spool.note_position(path, batch.end)
                     taken += batch.size_bytes
                     self.rows_bytes += batch.size_bytes
                 if batch.is_last or self._stop.is_set():
-                    break
-        return taken, batch.end
+                    return taken, batch.end
 
     def _give_up(self, name: str, file: BinaryIO, size: int) -> None:
         with transaction.atomic():
