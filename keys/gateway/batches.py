@@ -12,11 +12,15 @@ from itertools import chain
 from operator import itemgetter
 from typing import Self
 
+from django.db import connection
+
 from keys import spool
 from keys.gateway import rollups
 from keys.gateway.rollups import Increments
 
-BATCH_BYTES = 16 * 1024 * 1024
+MIB = 1024 * 1024
+# On SQLite everybody who writes waits until a batch is in, who disables a key among them; on PostgreSQL nobody does.
+BATCH_BYTES = 16 * MIB if connection.vendor == "postgresql" else 2 * MIB
 # A search keeps the interpreter to itself, and so whoever feeds the database waiting: rather many short ones.
 PIECE_CHARACTERS = 128 * 1024
 
@@ -42,7 +46,7 @@ class Batch:
 
 
 class Reader:
-    """Reads a file batch by batch, ahead of who takes them. The file must stay open until `close`."""
+    """Reads a file batch by batch, ahead of who takes them, as long as its context lasts: the file must stay open."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
